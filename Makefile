@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+# purse. `make` builds, `make test` proves, `make demo` shows. V=1 prints whole command lines.
+# Artefacts go to $(O), one folder; `make O=elsewhere` builds beside it.
+# SAN=1: AddressSanitizer and UBSan. CRASH=1: compiles the named crash points in (tests only).
+
+O       ?= build
+CC      ?= gcc
+CXX     ?= g++
+CLANG   ?= clang
+BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+ARCH    := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
+PREFIX  ?= /usr/local
+
+ifeq ($(V),1)
+say = @:
+Q   =
+else
+say = @printf '  %-7s %s\n'
+Q   = @
+endif
+
+WARN   := -Wall -Wextra -Werror -Wshadow -Wvla -Wno-unused-parameter
+HARD   := -fPIE -fstack-protector-strong -fno-omit-frame-pointer
+FLAGS  := -O2 -g $(WARN) $(HARD) -MMD -MP -D_GNU_SOURCE -Iuser -Iinclude -I$(O)/gen -I/usr/share/include/llhttp
+LDHARD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+ifeq ($(SAN),1)
+FLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDHARD += -fsanitize=address,undefined
+else
+FLAGS  += -D_FORTIFY_SOURCE=2
+endif
+ifeq ($(CRASH),1)
+FLAGS  += -DPURSE_CRASH_POINTS
+endif
+CFLAGS_   := -std=gnu11 $(FLAGS) -Wstrict-prototypes -Wmissing-prototypes $(CFLAGS)
+CXXFLAGS_ := -std=c++17 -fno-rtti $(FLAGS) $(CXXFLAGS)
+LIBS      := -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lstdc++ -lpthread -lm
+
+# ---- the folders of user/, each one archive. below_X: whom X may call (style: who may include whom).
+FOLDERS        := base kern spend provider wire path ctl
+below_base     :=
+below_kern     := base
+below_spend    := base
+below_provider := base
+below_wire     := base
+below_path     := wire provider spend kern base
+below_ctl      := wire provider spend kern base
+
+sources  = $(wildcard user/$(1)/*.c user/$(1)/*.cc)
+objects  = $(patsubst user/%,$(O)/user/%.o,$(basename $(call sources,$(1)))) $(extra_$(1))
+archives = $(patsubst %,$(O)/lib%.a,$(1))
+extra_wire := $(O)/llhttp/api.o $(O)/llhttp/http.o $(O)/llhttp/llhttp.o
+
+PROGRAMS := $(O)/purse $(O)/pursed
+UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c tests/bpf/test_*.c))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all test unit demo deps lint asan bench clean install vmlinux.h-again
+
+all: $(PROGRAMS)
+
+$(O)/pursed: $(O)/user/daemon.o $(call archives,path ctl wire provider spend kern base)
+$(O)/purse: $(O)/user/cli.o $(call archives,ctl wire provider spend kern base)
+$(PROGRAMS):
+	$(say) LINK $@
+	$(Q)$(CC) $(LDHARD) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+# One rule per archive.
+define archive_rule
+$(O)/lib$(1).a: $(call objects,$(1))
+	$$(say) AR $$@
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f))))
+
+$(O)/user/%.o: user/%.c
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_) -c -o $@ $<
+$(O)/user/%.o: user/%.cc
+	$(say) CXX $<
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS_) -c -o $@ $<
+# llhttp ships as C sources (Debian node-llhttp); warnings there are not ours.
+$(O)/llhttp/%.o: /usr/share/llhttp/%.c
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -w $(HARD) -I/usr/share/include/llhttp -c -o $@ $<
+
+# ---- the gate: bpf/*.bpf.c -> object -> skeleton, used by kern/ only
+$(O)/gate.bpf.o: bpf/gate.bpf.c $(wildcard bpf/*.h) include/gate_abi.h vmlinux.h
+	$(say) BPF $<
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Werror -Iinclude -I. -c -o $@ $<
+$(O)/gen/gate.skel.h: $(O)/gate.bpf.o
+	$(say) SKEL $@
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name gate_bpf > $@
+$(call objects,kern): | $(O)/gen/gate.skel.h
+# vmlinux.h is committed, so that a machine without BTF can build. To make it again:
+vmlinux.h-again:
+	$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > vmlinux.h
+
+# ---- tests
+define unit_rule
+$(O)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(call archives,$(1) $(below_$(1)))
+	$$(say) TEST $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS_) -Itests/lib -Ibpf $$(LDHARD) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
+$(O)/tests/bpf/%: tests/bpf/%.c $(call archives,kern base)
+	$(say) TEST $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_) -Itests/lib -Ibpf $(LDHARD) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS)
+
+unit: $(UNIT)
+
+deps:
+	@deploy/install-deps.sh
+
+lint: all
+	@tests/lint.sh $(O)
+
+test: deps
+	@tests/run.sh
+
+asan: deps
+	@$(MAKE) --no-print-directory O=$(O)-asan SAN=1 unit all
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh $(O)
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@bench/run.sh $(O)
+
+install: all
+	install -D -m 755 $(O)/purse $(DESTDIR)$(PREFIX)/bin/purse
+	install -D -m 755 $(O)/pursed $(DESTDIR)$(PREFIX)/sbin/pursed
+	install -D -m 644 deploy/prices.yaml $(DESTDIR)$(PREFIX)/share/purse/prices.yaml
+
+clean:
+	rm -rf $(O) $(O)-asan
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

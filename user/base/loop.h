@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * loop.h: one event loop per thread, on libuv, whose types show nowhere else.
+ * All calls are for the loop's own thread, except loop_wake_send. Objects are
+ * freed at once from the caller's view: after X_free() no callback of it runs.
+ * It is fine to free an object inside its own callback.
+ */
+#ifndef PURSE_BASE_LOOP_H
+#define PURSE_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct loop;
+int loop_new(struct loop **ret);
+void loop_free(struct loop *l); /* all objects of it must be freed before */
+void loop_run(struct loop *l);  /* until loop_stop() */
+void loop_stop(struct loop *l);
+int64_t loop_now_ns(struct loop *l); /* CLOCK_MONOTONIC at the start of this turn; cheap */
+
+/* A descriptor that becomes readable or writable. Level-triggered. Does not own the fd; free before close. */
+#define LOOP_READ 1u
+#define LOOP_WRITE 2u
+struct loop_io;
+typedef void (*loop_io_fn)(void *ctx, unsigned ready);
+int loop_io_new(struct loop *l, int fd, loop_io_fn fn, void *ctx, struct loop_io **ret);
+void loop_io_want(struct loop_io *io, unsigned events); /* 0 = sleep; no syscall when unchanged */
+void loop_io_free(struct loop_io *io); /* NULL ok */
+
+/* One-shot timer. Setting it again moves it. */
+struct loop_timer;
+int loop_timer_new(struct loop *l, void (*fn)(void *ctx), void *ctx, struct loop_timer **ret);
+void loop_timer_set(struct loop_timer *t, int64_t after_ms);
+void loop_timer_stop(struct loop_timer *t);
+void loop_timer_free(struct loop_timer *t);
+
+/* Wakes the loop from another thread; sends that come close together may be merged. */
+struct loop_wake;
+int loop_wake_new(struct loop *l, void (*fn)(void *ctx), void *ctx, struct loop_wake **ret);
+void loop_wake_send(struct loop_wake *w); /* any thread, async-signal-safe */
+void loop_wake_free(struct loop_wake *w);
+
+/* Runs fn once, after the callbacks of this turn; the place to free what is in use up the stack. */
+int loop_defer(struct loop *l, void (*fn)(void *ctx), void *ctx);
+
+int loop_signal(struct loop *l, int signum, void (*fn)(void *ctx, int signum), void *ctx);
+
+/*
+ * getaddrinfo(3) off the loop, in libuv's thread pool. fn gets n addresses with port set, or
+ * n = 0 and a getaddrinfo error text. Cancelling makes sure that fn never runs.
+ */
+struct loop_resolve;
+typedef void (*loop_resolve_fn)(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error);
+int loop_resolve(struct loop *l, const char *host, uint16_t port, loop_resolve_fn fn, void *ctx,
+		 struct loop_resolve **ret);
+void loop_resolve_cancel(struct loop_resolve *r);
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gate.h: the BPF side seen from user space: probe, load, attach, pin; its maps as verbs. libbpf's types show only in the .c files of kern/.
+ *
+ * gate_open either finds the pinned maps of an earlier run and uses them again (balances and holds survive the daemon) or
+ * makes new ones; loads the programs fresh; updates pinned links in place (BPF_LINK_UPDATE, enforcement never off) or
+ * attaches and pins new ones. Two daemons: an flock on <pin_dir>.lock (in run_dir) makes the second refuse.
+ * Maps of another GATE_ABI_VERSION: refused with the text that says how to migrate.
+ */
+#ifndef PURSE_KERN_GATE_H
+#define PURSE_KERN_GATE_H
+
+#include "base/err.h"
+#include "gate_abi.h"
+#include "terms.h"
+
+struct gate;
+
+struct gate_options {
+	const char *pin_dir;     /* "/sys/fs/bpf/purse"; its parent must be on bpffs (it is mounted at /sys/fs/bpf if it is not) */
+	const char *cgroup_root; /* directory on a cgroup2 mount, or NULL = the mount's root */
+	const char *lock_path;   /* "/run/purse/gate.lock" */
+};
+
+int gate_open(const struct gate_options *o, struct gate **ret, struct err *e);
+/* Leaves links and maps pinned: agents stay denied. */
+void gate_close(struct gate *g);
+/* Removes links and pins: enforcement ends. For `purse uninstall`. Needs no open gate. */
+int gate_remove(const struct gate_options *o, struct err *e);
+
+/* ---- the mapped arrays */
+struct gate_account *gate_accounts(struct gate *g); /* GATE_ACCOUNTS_MAX */
+struct gate_hold *gate_holds(struct gate *g);       /* GATE_HOLDS_MAX */
+struct gate_state *gate_state(struct gate *g);
+bool gate_is_fresh(const struct gate *g); /* maps were made by this open (reboot or first start) */
+/* Maps only, read-only, no attach: for `audit`, `status` and `doctor` when no daemon runs. */
+int gate_peek(const char *pin_dir, struct gate **ret, struct err *e);
+
+/* ---- listeners, liveness */
+/* ports in host order; netns_cookie by SO_NETNS_COOKIE of the listener. */
+void gate_set_listeners(struct gate *g, uint16_t port4, uint16_t port6, uint64_t netns_cookie);
+void gate_set_policy(struct gate *g, bool others_deny, const uint16_t *ports, size_t nports, uint64_t stale_after_ns);
+void gate_set_daemon_cgroup(struct gate *g, uint64_t cgroup_id);
+void gate_beat(struct gate *g); /* any thread */
+/* Are all links attached, on the cgroup that was asked for, with our programs? 0 or -ENOLINK with the first that is not. */
+int gate_verify(struct gate *g, struct err *e);
+
+/* ---- agents: key = cgroup id = inode number of the cgroup directory */
+int gate_enrol(struct gate *g, uint64_t cgroup_id, const struct gate_agent *a);
+int gate_expel(struct gate *g, uint64_t cgroup_id); /* -ENOENT */
+int gate_find_agent(struct gate *g, uint64_t cgroup_id, struct gate_agent *ret); /* -ENOENT */
+/* fn returns false to stop. */
+void gate_each_agent(struct gate *g, bool (*fn)(void *ctx, uint64_t cgroup_id, const struct gate_agent *a), void *ctx);
+
+/* ---- endpoints. addr: 16 bytes, v4 as v4-mapped; prefixlen over 128 bits. Also puts the NAT64 form (64:ff9b::/96) of a v4 address. */
+int gate_put_endpoint(struct gate *g, const uint8_t addr[16], unsigned prefixlen, enum gate_class class, uint16_t provider);
+int gate_drop_endpoint(struct gate *g, const uint8_t addr[16], unsigned prefixlen);
+/* Longest match, as the gate sees it. -ENOENT. */
+int gate_find_endpoint(struct gate *g, const uint8_t addr[16], struct gate_endpoint *ret);
+
+/* ---- flows: one take per accepted connection, any thread. peer: as accept(2) gives it. -ENOENT = a stranger. */
+struct sockaddr_storage;
+int gate_take_flow(struct gate *g, uint64_t netns_cookie, const struct sockaddr_storage *peer, struct gate_flow *ret);
+size_t gate_reap_flows(struct gate *g, int64_t older_than_ns); /* returns how many it removed */
+
+/* ---- events and counters */
+int gate_events_fd(struct gate *g); /* readable when there are events; for loop_io */
+void gate_read_events(struct gate *g, void (*fn)(void *ctx, const struct gate_event *ev), void *ctx); /* never blocks */
+void gate_counters(struct gate *g, uint64_t ret[GATE_COUNT_COUNT]); /* summed over CPUs */
+const char *gate_reason_text(enum gate_reason r);
+const char *gate_counter_name(enum gate_counter c);
+
+#endif

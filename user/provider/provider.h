@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * provider.h: what purse must know about an API family: one vtable, one file each (openai.c, anthropic.c), all
+ * pure functions over bytes. "OpenAI-compatible" hosts are rows of the config that use the openai vtable with their own
+ * prefix. Adding a family = one file + one row in provider.c.
+ *
+ * Nothing here does I/O, logs, knows a price or a budget.
+ */
+#ifndef PURSE_PROVIDER_PROVIDER_H
+#define PURSE_PROVIDER_PROVIDER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "terms.h"
+
+/* One change to a request body: cut [at, at+cut), put `text` there. At most two, ascending, not overlapping. */
+struct body_edit {
+	size_t at, cut;
+	const char *text; /* static */
+};
+#define BODY_EDITS_MAX 2
+
+/* What a request asks for: what the hold is computed from. */
+struct ask {
+	char model[80];      /* as sent; GATE_MODEL_MAX */
+	bool stream;
+	bool hide_usage;     /* edits ask for stream usage that the client did not want: hide it again */
+	bool input_hidden;   /* input is not all in the body (files or images by URL or id, previous_response_id …) */
+	bool cache_write;    /* cache_control present (Anthropic), or automatic caching */
+	bool cache_write_1h; /* a ttl of 1h stands somewhere */
+	bool audio;
+	bool unbounded_tools; /* server-side tools that loop without a declared bound */
+	enum tier tier;      /* the dearest that the answer may have: UNKNOWN for auto */
+	int64_t body_bytes;  /* size of the body: input tokens <= bytes + extra_input_tokens */
+	int64_t extra_input_tokens; /* allowance for what the provider adds unseen */
+	int64_t max_output;  /* per choice; -1 = the request does not bound it */
+	int64_t choices;     /* n, best_of, prompts: multiplies the output; >= 1 */
+	int64_t max_searches; /* paid web searches at most; -1 = not bounded by the request */
+	struct body_edit edits[BODY_EDITS_MAX];
+	size_t nedits;
+};
+
+/* One more price item, for answers whose parts were served by other models (Anthropic iterations). */
+struct usage_part {
+	char model[80]; /* "" = the answer's model */
+	struct usage usage;
+};
+#define USAGE_PARTS_MAX 16
+
+/* What the answer(s) of one call reported so far. Zero-initialise with report_init. */
+struct report {
+	bool seen;   /* a usage that is neither missing, null nor all zero after output */
+	bool failed; /* the provider reported an error in a 200 */
+	bool ended;  /* the dialect's end marker was seen: [DONE], message_stop, response.completed … */
+	char model[80]; /* as answered; "" = not said */
+	enum tier tier; /* as answered; STANDARD when the answer says nothing and the request asked nothing */
+	bool tier_said;
+	struct usage usage; /* inclusive; valid if seen */
+	/* Parts priced one by one instead of `usage` if nparts > 0. */
+	struct usage_part parts[USAGE_PARTS_MAX];
+	size_t nparts;
+	bool parts_overflow; /* more parts than fit: cost is then unknown, settle at the hold */
+	/* For the estimate when no usage comes: bytes of output text (deltas, unescaped) seen so far. */
+	int64_t output_bytes;
+	bool output_seen;
+	bool reasoning_hidden; /* reasoning happens that the text does not show */
+	bool input_exact;      /* usage.input* came early and exact (Anthropic message_start) */
+};
+void report_init(struct report *r);
+
+/* What to do with one streamed event on its way to the client. */
+struct event_verdict {
+	bool hide;           /* the whole event is one that we asked for: drop it */
+	size_t cut_at, cut;  /* else cut these bytes out of data (a ,"usage":null that we caused); cut = 0: nothing */
+};
+
+struct provider_ops {
+	const char *name;    /* "openai", "anthropic" */
+	const char *dialect_help; /* one line for docs and `config show` */
+
+	/* path: without query, prefix already removed, slashes normalised, percent-decoded once. */
+	enum endpoint (*classify)(struct str method, struct str path);
+
+	/* 0; -EINVAL with e for a client that can be told what is wrong (400); body has JSON_PADDING behind. */
+	int (*read_request)(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
+			    struct err *e);
+
+	/* A whole, non-streamed answer of status 2xx. -EINVAL: not readable (report stays unseen). */
+	int (*read_answer)(struct json *j, enum endpoint ep, const char *body, size_t len, struct report *r);
+
+	/* One event of a streamed answer. name may be "". Unreadable data changes nothing and hides nothing. */
+	void (*read_event)(struct json *j, enum endpoint ep, const struct ask *ask, struct str name, struct str data,
+			   struct report *r, struct event_verdict *ret);
+
+	/* A refusal in the provider's own error shape. status is what goes into the head. */
+	int (*write_error)(struct buf *out, int status, const struct refusal *why, const char *message,
+			   const char *request_id);
+	/* The same as one SSE event (with its blank line), to end a stream. */
+	int (*write_stream_error)(struct buf *out, enum endpoint ep, const struct refusal *why, const char *message);
+};
+
+const struct provider_ops *provider_find(const char *name); /* NULL = no such dialect */
+const struct provider_ops *provider_at(size_t i);           /* for listings; NULL = end */
+
+/*
+ * Path of a target: query cut off, "//" folded, %XX decoded once, dot segments refused. ret NUL-terminated.
+ * -EINVAL (bad escape, NUL, control bytes, dot segment), -ENOSPC.
+ */
+int provider_path(struct str target, const char *prefix, char *ret, size_t size);
+
+#endif

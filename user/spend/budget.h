@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * budget.h: accounts, holds and charges: promise P1 lives here. Works on two arrays that the caller maps
+ * (kern/maps.h in the daemon, plain memory in tests): struct gate_account[] and struct gate_hold[].
+ *
+ * A hold must fit in every window of the account and of every account above it: all or nothing. One mutex guards the
+ * whole tree (a critical section is some hundred nanoseconds; a lock-free hold over several words can refuse a call that fits
+ * while another one is being rolled back). The gate and readers see each 64-bit word whole; words are written with atomic stores in
+ * an order that never shows more credit than there is.
+ *
+ * A call belongs to the window instances in which it was *held* (its start), also when it settles later.
+ * Time is an argument. No I/O. All functions are thread-safe.
+ *
+ *   hold -> sent -> charge -> free      (row durable before free)
+ *   hold -> release                     (nothing went upstream)
+ */
+#ifndef PURSE_SPEND_BUDGET_H
+#define PURSE_SPEND_BUDGET_H
+
+#include "base/err.h"
+#include "gate_abi.h"
+#include "terms.h"
+
+struct budget;
+
+int budget_new(struct gate_account *accounts, size_t naccounts, struct gate_hold *holds, size_t nholds,
+	       struct budget **ret);
+void budget_free(struct budget *b); /* leaves the arrays as they are */
+
+/* ---- accounts. limits[w] = GATE_NO_LIMIT for none. */
+struct account_spec {
+	char name[GATE_NAME_MAX]; /* [A-Za-z0-9._-], 1..47 */
+	char parent[GATE_NAME_MAX]; /* "" = top */
+	int64_t limits[WINDOW_COUNT];
+	nanousd floor;
+	bool paused;
+};
+/* Creates or changes. Editing a limit takes effect at once, also below what is spent; spent and held stay.
+ * Errors: bad name, unknown parent, a loop, too deep, table full. *ret_index may be NULL. */
+int budget_set_account(struct budget *b, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
+		       struct err *e);
+int budget_remove_account(struct budget *b, const char *name, struct err *e); /* -EBUSY: children or holds */
+int budget_pause(struct budget *b, const char *name, bool paused); /* -ENOENT */
+uint32_t budget_find(struct budget *b, const char *name); /* 0 = none */
+/* Replay: adds what the ledger says was spent in the window instance that holds now_s. Before any hold is taken. */
+void budget_restore(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT]);
+
+/* ---- calls */
+struct hold_request {
+	uint32_t account;
+	nanousd amount; /* > 0 */
+	uint64_t cgroup_id;
+	uint32_t pid;
+	uint16_t provider, endpoint;
+	const char *comm, *model, *provider_name;
+	int64_t now_ns; /* realtime */
+};
+/*
+ * 0: *ret_slot and *ret_call_id. -EDQUOT: *ret_why is BUDGET, BUDGET_HELD or PAUSED with all its fields.
+ * -ENOSPC: no free slot (why = OVERLOADED). -EOWNERDEAD: holds are closed (budget_close_holds; why = LEDGER).
+ */
+int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_slot, uint64_t *ret_call_id,
+		struct refusal *ret_why);
+void budget_sent(struct budget *b, uint32_t slot); /* before the first byte goes upstream */
+void budget_release(struct budget *b, uint32_t slot); /* HELD only: money back, slot free */
+/* Moves the money from held to spent, exactly `cost` (may be above the hold: recorded, and returned as overrun > 0). The slot
+ * stays, in CHARGED, until budget_settled. */
+nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estimated);
+void budget_settled(struct budget *b, uint32_t slot); /* the row is durable: slot free */
+void budget_count_refusal(struct budget *b, uint32_t account);
+
+/* Fail closed while the ledger cannot write: new holds answer -EOWNERDEAD. */
+void budget_close_holds(struct budget *b, bool closed);
+
+/* ---- start: what a dead daemon left in the holds array. Called before any new hold, after restore. */
+struct orphan {
+	uint32_t slot;
+	struct gate_hold hold; /* a copy */
+};
+/* Fills up to n, returns how many there are. HELD ones are released at once and are not reported. */
+size_t budget_orphans(struct budget *b, struct orphan *ret, size_t n);
+/* Takes an orphan over as CHARGED (cost counted in the windows it belongs to) so that the ledger can write its row. */
+void budget_adopt(struct budget *b, uint32_t slot, nanousd cost, bool already_in_ledger);
+
+/* ---- looking */
+struct window_view {
+	bool limited;
+	nanousd limit, spent, held;
+	int64_t start_s, end_s;
+};
+struct account_view {
+	char name[GATE_NAME_MAX];
+	char parent[GATE_NAME_MAX];
+	bool paused;
+	nanousd floor;
+	struct window_view windows[WINDOW_COUNT]; /* spent and held are right also where there is no limit */
+	uint64_t calls, refusals;
+};
+int budget_view(struct budget *b, uint32_t account, int64_t now_s, struct account_view *ret); /* -ENOENT */
+/* Rolls every window whose end has passed; returns the next end (unix s) at which it wants to be called. */
+int64_t budget_roll(struct budget *b, int64_t now_s);
+/* Checks P1 and held == sum of holds on the spot, under the lock. 0, or -EUCLEAN with the first row that disagrees. */
+int budget_check(struct budget *b, struct err *e);
+size_t budget_in_flight(struct budget *b); /* slots not free */
+
+#endif

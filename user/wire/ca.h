@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ca.h: the node's own certificate authority, which can only sign names of configured LLM hosts (promise P9).
+ *
+ * First ca_open on a directory: a root key is made in memory, signs one intermediate (ECDSA P-256, critical
+ * nameConstraints: permitted the names, excluded all IPs; pathlen 0; serverAuth) and is destroyed; it never
+ * reaches the disk. JDK ignores constraints on a root, hence the intermediate (measured). On disk (dir 0700):
+ *   root.pem          certificate of the root: what agents trust
+ *   issuer.pem        the intermediate with its chain
+ *   issuer.key        its key, 0600; wider modes or another owner are refused
+ *   bundle.pem        system roots + root.pem, for variables that replace the trust store (SSL_CERT_FILE …)
+ * When the names no longer match the intermediate or it expires within 30 days a new root and intermediate are made
+ * and ret_is_new says so: agents have to be given the new root. Validity: root and intermediate 365 days.
+ * Leaves: ECDSA P-256, 7 days, backdated an hour, 128 random serial bits, the name as CN and as the only SAN; minted on
+ * demand, cached in memory, minted anew in the last day of their life. Thread-safe.
+ */
+#ifndef PURSE_WIRE_CA_H
+#define PURSE_WIRE_CA_H
+
+#include "base/err.h"
+#include "terms.h"
+
+struct ca;
+struct tls_ctx;
+
+/* names: lower-case host names, or ".example.com" for every name below it. */
+int ca_open(const char *dir, const char *const *names, size_t nnames, struct ca **ret, bool *ret_is_new,
+	    struct err *e);
+void ca_close(struct ca *ca);
+bool ca_permits(const struct ca *ca, const char *host);
+/* A server context for host (a reference: tls_ctx_unref). -EPERM when ca_permits is false. */
+int ca_leaf(struct ca *ca, const char *host, struct tls_ctx **ret, struct err *e);
+const char *ca_root_path(const struct ca *ca);
+const char *ca_bundle_path(const struct ca *ca);
+/* SHA-256 of the SubjectPublicKeyInfo of the intermediate, for tls_client_ctx_new. */
+const unsigned char *ca_issuer_key_sha256(const struct ca *ca);
+const unsigned char *ca_root_key_sha256(const struct ca *ca);
+void ca_describe(const struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s);
+
+#endif
