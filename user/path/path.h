@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * path.h: the egress as the daemon sees it: start it, stop it, look at its counters. The steps are in the files that
+ * docs/path.md lists. It runs its own worker threads, each with a loop; everything handed over in
+ * path_env must outlive path_stop and be thread-safe (all of it says so in its header).
+ */
+#ifndef PURSE_PATH_PATH_H
+#define PURSE_PATH_PATH_H
+
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "terms.h"
+
+struct budget;
+struct ca;
+struct gate;
+struct ledger;
+struct path;
+struct price_list;
+struct provider_ops;
+
+/* One configured provider. All pointers live as long as the path. */
+struct path_provider {
+	const char *name;
+	const struct provider_ops *ops;
+	const char *const *hosts; /* exact lower-case names, or ".example.com" for all below */
+	size_t nhosts;
+	const char *prefix;    /* "/v1"; "" = none */
+	uint16_t port;         /* dialled upstream */
+	const struct sockaddr_storage *addrs; /* dialled instead of what DNS says, if naddrs > 0 */
+	size_t naddrs;
+	const char *prices_as; /* name in the price list */
+	int multiplier_pct;    /* 100 */
+};
+
+struct path_options {
+	const struct path_provider *providers; /* index = the `provider` of gate endpoints and hold slots */
+	size_t nproviders;
+	unsigned workers;
+	uint16_t listen_port; /* 0 = the kernel picks */
+	bool http2;
+	size_t body_max;
+	int64_t connect_timeout_ms, response_timeout_ms;
+	const char *upstream_ca; /* NULL or "" = system roots only */
+};
+
+struct path_env {
+	struct gate *gate;
+	struct budget *budget;
+	struct ledger *ledger;
+	struct ca *ca;
+};
+
+/* Opens the listeners (127.0.0.1, and ::1 where there is one), tells the gate about them, starts the workers. Takes a reference
+ * on prices. */
+int path_start(const struct path_options *o, const struct path_env *env, struct price_list *prices, struct path **ret,
+	       struct err *e);
+/* Takes no new connections, gives calls in flight up to drain_ms, settles the rest, joins the threads, frees. */
+void path_stop(struct path *p, int64_t drain_ms);
+/* New calls use the new list; calls in flight keep theirs. Takes a reference. */
+void path_set_prices(struct path *p, struct price_list *prices);
+/* True if every worker's loop turned within the last second: the daemon beats only then. */
+bool path_is_alive(struct path *p);
+
+/* Sums over workers; for status and metrics. */
+struct path_counts {
+	uint64_t conns, conns_open, strangers, spliced, tls_failed, tls_distrusted;
+	uint64_t exchanges, exchanges_open, refused, forwarded, free_calls;
+	uint64_t upstream_conns, upstream_reused, upstream_failed;
+	uint64_t settled, estimated, overruns;
+};
+void path_count(struct path *p, struct path_counts *ret);
+
+#endif
