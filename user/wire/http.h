@@ -25,8 +25,9 @@ struct http_head {
 	struct str authority; /* requests: Host or :authority as sent */
 	int status;           /* responses: 100..999 */
 	struct str reason;    /* responses, may be empty */
-	/* All fields but Host, Connection, Transfer-Encoding, Keep-Alive, Proxy-Connection, TE, Upgrade, and
-	 * whatever Connection named: what is hop-by-hop is consumed by the parser (RFC 9110 7.6.1). */
+	/* All fields but Host, Connection, Transfer-Encoding, Keep-Alive, Proxy-Connection, TE, Trailer, Upgrade,
+	 * Expect, and whatever Connection named: what is hop-by-hop is consumed by the parser (RFC 9110 7.6.1).
+	 * Content-Length stands here as it came; the writers leave it out and write `length` instead. */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	size_t nfields;
 	enum http_length length;
@@ -44,5 +45,15 @@ void http_drop(struct http_head *h, struct str name);                  /* all of
 int http_add(struct http_head *h, struct str name, struct str value);  /* -ENOSPC */
 /* Replaces the first, drops the rest, adds when there is none. */
 int http_set(struct http_head *h, struct str name, struct str value);
+
+/* What may stand in a head, the same for both versions; readers and writers ask these. */
+bool http_is_token(struct str s);  /* RFC 9110 5.6.2, not empty: methods and field names */
+bool http_is_value(struct str s);  /* printable ASCII, blanks inside, bytes over 0x7f; no blank at either end; may be empty */
+bool http_is_target(struct str s); /* origin-form: "/" and visible ASCII, no "#"; or "*" */
+bool http_is_authority(struct str s); /* uri-host [":" port] as Host has it (RFC 9112 3.2), not empty, no userinfo */
+/* Fields for one hop only (RFC 9110 7.6.1): never in fields[], never forwarded, forbidden in HTTP/2. */
+bool http_is_hop(struct str name);
+/* Digits only, at most 2^53; 0 or -EINVAL. */
+int http_read_length(struct str value, int64_t *ret);
 
 #endif
