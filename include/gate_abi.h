@@ -205,6 +205,7 @@ enum gate_counter {
 	GATE_COUNT_EVENT_LOST,
 	GATE_COUNT_NO_STATE, /* state element missing: denied */
 	GATE_COUNT_EGRESS_DROP,
+	GATE_COUNT_IN_DOUBT, /* identity could not be told: mismatch, bad account index, nested too deep */
 	GATE_COUNT_COUNT,
 };
 
