@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * provider.h: what purse must know about an API family: one vtable, one file each (openai.c, anthropic.c), all
- * pure functions over bytes. "OpenAI-compatible" hosts are rows of the config that use the openai vtable with their own
- * prefix. Adding a family = one file + one row in provider.c.
+ * pure functions over bytes. Hosts that speak OpenAI's API but are not OpenAI are rows of the config with their own
+ * prefix and one of the dialects "openai-compatible" (asks for stream usage as OpenAI needs it) and "openai-reporting"
+ * (always reports it and may refuse to be asked: Mistral). Adding a family = one file + one row in provider.c.
  *
  * Nothing here does I/O, logs, knows a price or a budget.
  */
@@ -37,6 +38,7 @@ struct ask {
 	int64_t max_output;  /* per choice; -1 = the request does not bound it */
 	int64_t choices;     /* n, best_of, prompts: multiplies the output; >= 1 */
 	int64_t max_searches; /* paid web searches at most; -1 = not bounded by the request */
+	bool reasoning_asked; /* thinking or an effort stands in the request: output may be more than the text shows */
 	struct body_edit edits[BODY_EDITS_MAX];
 	size_t nedits;
 };
@@ -57,7 +59,7 @@ struct report {
 	enum tier tier; /* as answered; STANDARD when the answer says nothing and the request asked nothing */
 	bool tier_said;
 	struct usage usage; /* inclusive; valid if seen */
-	/* Parts priced one by one instead of `usage` if nparts > 0. */
+	/* Parts priced one by one instead of `usage` if nparts > 0. Paid searches of the whole call stand in the first. */
 	struct usage_part parts[USAGE_PARTS_MAX];
 	size_t nparts;
 	bool parts_overflow; /* more parts than fit: cost is then unknown, settle at the hold */
@@ -65,6 +67,7 @@ struct report {
 	int64_t output_bytes;
 	bool output_seen;
 	bool reasoning_hidden; /* reasoning happens that the text does not show */
+	bool reasoning_shown;  /* reasoning came as text: private to the readers */
 	bool input_exact;      /* usage.input* came early and exact (Anthropic message_start) */
 };
 void report_init(struct report *r);
@@ -76,7 +79,7 @@ struct event_verdict {
 };
 
 struct provider_ops {
-	const char *name;    /* "openai", "anthropic" */
+	const char *name;    /* "openai", "openai-compatible", "openai-reporting", "anthropic" */
 	const char *dialect_help; /* one line for docs and `config show` */
 
 	/* path: without query, prefix already removed, slashes normalised, percent-decoded once. */
@@ -105,7 +108,8 @@ const struct provider_ops *provider_at(size_t i);           /* for listings; NUL
 
 /*
  * Path of a target: query cut off, "//" folded, %XX decoded once, dot segments refused. ret NUL-terminated.
- * -EINVAL (bad escape, NUL, control bytes, dot segment), -ENOSPC.
+ * "/" if nothing is left behind the prefix. -EINVAL (no leading slash, bad escape, NUL, control bytes, dot segment),
+ * -ENOENT (not below the prefix), -ENOSPC. ret is not touched on failure.
  */
 int provider_path(struct str target, const char *prefix, char *ret, size_t size);
 

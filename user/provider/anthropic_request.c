@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * anthropic_request.c: what a Messages request asks for: the bounds of a hold.
+ *
+ * Input: the body's bytes bound its text (see openai_request.c); what is added unseen has an allowance:
+ *
+ *	64 + 16 per message (template)
+ *	+ 1024 and 32 per tool if there are tools (system prompt of tool use)
+ *	+ 1024 per tool that Anthropic defines and the agent runs: bash, text editor, computer, memory
+ *	+ 5120 per picture inside the body (a small file may be a large picture; a picture has at most about 4800 tokens)
+ *
+ * Pictures and documents by URL or file id, PDF (pages become pictures) and results of server tools are `input_hidden`.
+ *
+ * Output: max_tokens bounds one pass, thinking included. What makes the server run further passes is `unbounded_tools`: server
+ * tools, MCP servers, compaction, other models behind the one asked for. A web search with max_uses is bounded in its
+ * fees; each of its passes is held to read no more than the model can take at once.
+ *
+ * Refused: fast mode, a paid geography and fallback models: they multiply or change the price in a way that no hold knows yet.
+ */
+#include "provider/anthropic.h"
+
+#include <errno.h>
+
+#include "base/str.h"
+#include "provider/reading.h"
+
+#define EXTRA_BASE 64
+#define EXTRA_PER_MESSAGE 16
+#define EXTRA_TOOLS 1024
+#define EXTRA_PER_TOOL 32
+#define EXTRA_DEFINED_TOOL 1024
+#define EXTRA_PICTURE 5120
+
+#define ABSENT INT64_MIN
+
+struct request {
+	struct ask *ask;
+	int64_t stream, max_tokens;
+	int64_t messages, tools, defined_tools, pictures; /* counts */
+	int64_t searches; /* sum of max_uses; -1 = one search tool has none */
+	/* of the tool that is being read */
+	struct note tool_type;
+	bool tool_type_stood, max_uses_stood;
+	int64_t max_uses;
+	struct note edit_type;
+	/* the last "type" of a source that is not in the body: tells which object it belongs to */
+	size_t outside_at;
+	bool outside_stood;
+};
+
+static const struct word tier_words[] = {
+	{ "standard_only", TIER_STANDARD }, { "standard", TIER_STANDARD },
+	{ NULL, 0 }, /* "auto": UNKNOWN */
+};
+
+enum tool_kind {
+	TOOL_CLIENT,  /* the agent defines and runs it */
+	TOOL_DEFINED, /* Anthropic defines it, the agent runs it: its definition is input */
+	TOOL_SEARCH,  /* runs at the server, counted and priced */
+	TOOL_SERVER,  /* runs at the server: further passes, maybe a fee; also what we do not know */
+};
+
+static const struct word tool_words[] = {
+	{ "", TOOL_CLIENT },          { "custom", TOOL_CLIENT },
+	{ "bash_*", TOOL_DEFINED },   { "text_editor_*", TOOL_DEFINED },
+	{ "computer_*", TOOL_DEFINED }, { "memory_*", TOOL_DEFINED },
+	{ "web_search_*", TOOL_SEARCH },
+	{ NULL, 0 },
+};
+
+static int read_model(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	return model_asked(v->s, q->ask->model, sizeof(q->ask->model), e);
+}
+
+static int read_tier(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->ask->tier = word_value(tier_words, v->s, TIER_UNKNOWN);
+	return 0;
+}
+
+static int read_thinking(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->ask->reasoning_asked |= v->kind == JSON_STRING && !str_is(v->s, "disabled");
+	return 0;
+}
+
+static int read_effort(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->ask->reasoning_asked = true;
+	return 0;
+}
+
+static int read_cache_control(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->ask->cache_write = true;
+	return 0;
+}
+
+/* At any depth, so that none is missed; a tool argument of that name and value only makes the hold dearer. */
+static int read_ttl(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->ask->cache_write_1h |= v->kind == JSON_STRING && str_is(v->s, "1h");
+	return 0;
+}
+
+static int read_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	if (v->kind == JSON_STRING && (str_is(v->s, "url") || str_is(v->s, "file"))) {
+		q->outside_at = v->at;
+		q->outside_stood = true;
+	}
+	return 0;
+}
+
+static int read_source(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	if (q->outside_stood && q->outside_at > v->at && q->outside_at < v->end)
+		q->ask->input_hidden = true;
+	return 0;
+}
+
+static int read_media_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	if (v->kind != JSON_STRING)
+		return 0;
+	if (str_starts(v->s, STR("image/")))
+		q->pictures++;
+	else if (!str_is(v->s, "text/plain"))
+		q->ask->input_hidden = true;
+	return 0;
+}
+
+static int read_hidden_string(void *ctx, const struct json_value *v, struct err *e)
+{
+	if (v->kind == JSON_STRING)
+		((struct request *)ctx)->ask->input_hidden = true;
+	return 0;
+}
+
+static int read_tool_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	if (q->tool_type_stood)
+		return err_set(e, EINVAL, "\"tools[].type\": stands twice in one tool, so which one counts is not certain; send it once");
+	q->tool_type_stood = true;
+	note_take(&q->tool_type, v);
+	return 0;
+}
+
+static int read_max_uses(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	if (q->max_uses_stood)
+		return err_set(e, EINVAL, "\"tools[].max_uses\": stands twice in one tool, so which one counts is not certain; send it once");
+	q->max_uses_stood = true;
+	q->max_uses = v->kind == JSON_INT && v->i >= 0 ? v->i : ABSENT;
+	return 0;
+}
+
+static void add_searches(struct request *q)
+{
+	bool bounded = q->max_uses != ABSENT && q->searches >= 0 &&
+		       !__builtin_add_overflow(q->searches, q->max_uses, &q->searches);
+
+	q->ask->input_hidden = true; /* results are read as input */
+	if (!bounded) {
+		q->searches = -1;
+		q->ask->unbounded_tools = true;
+	}
+}
+
+static int read_tool(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+	enum tool_kind kind = word_value(tool_words, note_str(&q->tool_type), TOOL_SERVER);
+
+	if (kind == TOOL_SEARCH)
+		add_searches(q);
+	q->defined_tools += kind == TOOL_DEFINED;
+	if (kind == TOOL_SERVER) {
+		q->ask->unbounded_tools = true;
+		q->ask->input_hidden = true;
+	}
+	note_clear(&q->tool_type);
+	q->tool_type_stood = q->max_uses_stood = false;
+	q->max_uses = ABSENT;
+	return 0;
+}
+
+static int read_unbounded(void *ctx, const struct json_value *v, struct err *e)
+{
+	if (v->kind != JSON_ARRAY || v->i > 0)
+		((struct request *)ctx)->ask->unbounded_tools = true;
+	return 0;
+}
+
+/* The edits that clear old tool uses or thinking only make the input smaller; any other may be a pass of its own. */
+static int read_edit_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	bool clears = v->kind == JSON_STRING && str_starts(v->s, STR("clear_"));
+
+	((struct request *)ctx)->ask->unbounded_tools |= !clears;
+	return 0;
+}
+
+static int read_speed(void *ctx, const struct json_value *v, struct err *e)
+{
+	if (str_is(v->s, "standard"))
+		return 0;
+	return err_set(e, EINVAL, "\"speed\": \"%.*s\" is priced by a multiplier that this version does not know; send \"standard\" or leave it out",
+		       (int)(v->s.n < 40 ? v->s.n : 40), v->s.p);
+}
+
+static int read_geo(void *ctx, const struct json_value *v, struct err *e)
+{
+	if (str_is(v->s, "global"))
+		return 0;
+	return err_set(e, EINVAL, "\"inference_geo\": \"%.*s\" is priced by a multiplier that this version does not know; send \"global\" or leave it out",
+		       (int)(v->s.n < 40 ? v->s.n : 40), v->s.p);
+}
+
+#define OFFSET(member) .to = offsetof(struct request, member)
+
+static const struct field fields[] = {
+	{ "model", KIND_STRING, .once = true, .read = read_model },
+	{ "stream", KIND_BOOL, .once = true, OFFSET(stream) },
+	{ "max_tokens", KIND_INT, .once = true, OFFSET(max_tokens) },
+	{ "service_tier", KIND_STRING, .once = true, .read = read_tier },
+	{ "speed", KIND_STRING, .once = true, .read = read_speed },
+	{ "inference_geo", KIND_STRING, .once = true, .read = read_geo },
+	{ "thinking.type", KIND_ANY, .once = true, .read = read_thinking },
+	{ "output_config.effort", KIND_ANY, .once = true, .read = read_effort },
+	{ "messages", KIND_ARRAY, .once = true, OFFSET(messages) },
+
+	{ "tools", KIND_ARRAY, .once = true, OFFSET(tools) },
+	{ "tools[]", KIND_ANY, .nulls = true, .read = read_tool },
+	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
+	{ "tools[].max_uses", KIND_ANY, .nulls = true, .read = read_max_uses },
+	{ "mcp_servers", KIND_ANY, .once = true, .read = read_unbounded },
+	{ "container", KIND_ANY, .once = true, .read = read_unbounded },
+	{ "compaction", KIND_ANY, .once = true, .read = read_unbounded },
+	{ "context_management.edits[].type", KIND_ANY, .nulls = true, .read = read_edit_type },
+
+	{ "**.cache_control", KIND_ANY, .read = read_cache_control },
+	{ "**.ttl", KIND_ANY, .read = read_ttl },
+	{ "**.type", KIND_ANY, .read = read_type },
+	{ "**.source", KIND_ANY, .read = read_source },
+	{ "**.media_type", KIND_ANY, .read = read_media_type },
+	{ "**.file_id", KIND_ANY, .read = read_hidden_string },
+
+	{ "fallbacks", KIND_ANY, .once = true, .refuse = "names further models, so the price is not certain; leave it out" },
+	{ "models", KIND_ANY, .once = true, .refuse = "names several candidates, so the price is not certain; send one model" },
+};
+
+static void bound_input(struct request *q)
+{
+	int64_t extra = EXTRA_BASE + EXTRA_PER_MESSAGE * q->messages + EXTRA_PICTURE * q->pictures;
+
+	if (q->tools > 0)
+		extra += EXTRA_TOOLS + EXTRA_PER_TOOL * q->tools + EXTRA_DEFINED_TOOL * q->defined_tools;
+	q->ask->extra_input_tokens = extra;
+}
+
+int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
+			   struct err *e)
+{
+	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .body_bytes = (int64_t)len };
+	struct request q = { .ask = &ask, .max_tokens = ABSENT, .max_uses = ABSENT };
+	int r = fields_read(j, body, len, fields, sizeof(fields) / sizeof(fields[0]), &q, e);
+
+	if (r < 0)
+		return r;
+	if (ask.model[0] == '\0')
+		return err_set(e, EINVAL, "\"model\": is missing; name the model that is to answer, it decides the price");
+	ask.stream = q.stream != 0;
+	/* 0 is asked for to warm the cache; the API refuses less, and a missing one. */
+	ask.max_output = q.max_tokens >= 0 ? q.max_tokens : -1;
+	ask.max_searches = q.searches;
+	bound_input(&q);
+	*ret = ask;
+	return 0;
+}
