@@ -8,6 +8,8 @@
 
 /* The first cgroup2 mount in /proc/self/mountinfo that shows the root of the hierarchy. -ENOENT with advice. */
 int cgroup_mount(char *ret, size_t size, struct err *e);
+/* The same over any file of that form; accept() says whether a mount that claims to show the root really does. For tests. */
+int cgroup_mount_in(const char *mountinfo, bool (*accept)(const char *dir), char *ret, size_t size, struct err *e);
 /* Directory -> id (inode number). -ENOTSUP: not cgroup2. */
 int cgroup_id(const char *dir, uint64_t *ret, struct err *e);
 /* mkdir -p below the mount; a path with ".." or not absolute is -EINVAL. */

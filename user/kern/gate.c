@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gate.c: opens and closes the gate: the order of things, and what is undone
+ * when one fails. What fails half-way leaves attached what is attached: closed, not open.
+ */
+#include "kern/gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "kern/cgroup.h"
+#include "kern/gate_inside.h"
+
+#define STALE_AFTER_NS (5 * INT64_C(1000000000)) /* until gate_set_policy says otherwise */
+static const uint16_t default_ports[] = { 443 };
+
+static int new_gate(const char *pin_dir, struct gate **ret, struct err *e)
+{
+	struct gate *g = calloc(1, sizeof(*g));
+	size_t n = strlen(pin_dir);
+
+	if (!g)
+		return err_set(e, ENOMEM, "gate: out of memory");
+	while (n > 1 && pin_dir[n - 1] == '/')
+		n--;
+	if (n >= sizeof(g->pin_dir)) {
+		free(g);
+		return err_set(e, ENAMETOOLONG, "pin_dir: a path of %zu bytes is too long", n);
+	}
+	memcpy(g->pin_dir, pin_dir, n);
+	g->lock_fd = -1;
+	g->root_fd = -1;
+	for (int m = 0; m < GATE_MAP_COUNT; m++)
+		g->map_fds[m] = -1;
+	*ret = g;
+	return 0;
+}
+
+static int open_root(struct gate *g, const char *cgroup_root, struct err *e)
+{
+	char mount_point[PATH_MAX];
+	int ret = 0;
+
+	if (!cgroup_root) {
+		ret = cgroup_mount(mount_point, sizeof(mount_point), e);
+		cgroup_root = mount_point;
+	}
+	if (ret == 0)
+		ret = cgroup_id(cgroup_root, &g->root_id, e);
+	if (ret < 0)
+		return ret;
+	g->root_fd = open(cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (g->root_fd < 0)
+		return err_set(e, errno, "cgroup_root %s: cannot open: %s", cgroup_root, strerror(errno));
+	return 0;
+}
+
+/*
+ * Balances mean something only if all four were there: an agent's row points into accounts, a hold too. A half set
+ * (somebody removed a pin) counts as fresh; agents whose account is an unused row are in doubt and denied.
+ */
+static bool are_fresh(const bool missing[GATE_MAP_COUNT])
+{
+	return missing[GATE_MAP_AGENTS] || missing[GATE_MAP_ACCOUNTS] || missing[GATE_MAP_HOLDS] || missing[GATE_MAP_STATE];
+}
+
+/* Before the programs run: a state of zeros is a dead daemon, which denies. */
+static int init_state(struct gate *g, bool endpoints_are_new, struct err *e)
+{
+	int ret = endpoints_are_new ? gate_put_exempt(g, e) : 0;
+
+	if (ret < 0)
+		return ret;
+	if (g->state->abi_version == 0)
+		gate_set_policy(g, false, default_ports, 1, STALE_AFTER_NS);
+	g->state->generation++;
+	__atomic_store_n(&g->state->abi_version, GATE_ABI_VERSION, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int open_all(struct gate *g, const struct gate_options *o, struct err *e)
+{
+	bool missing[GATE_MAP_COUNT];
+	int ret = gate_lock(o->lock_path, &g->lock_fd, e);
+
+	if (ret == 0)
+		ret = open_root(g, o->cgroup_root, e);
+	if (ret == 0)
+		ret = gate_pins_make(g, e);
+	if (ret == 0)
+		ret = gate_pins_check(g, missing, e);
+	if (ret == 0)
+		ret = gate_load(g, e);
+	if (ret == 0)
+		ret = gate_maps_open(g, e);
+	if (ret == 0)
+		ret = gate_events_open(g, e);
+	if (ret == 0) {
+		g->is_fresh = are_fresh(missing);
+		/* Made but never declared usable: write the exemptions again, they may be incomplete. */
+		ret = init_state(g, missing[GATE_MAP_ENDPOINTS] || missing[GATE_MAP_STATE], e);
+	}
+	if (ret == 0)
+		ret = gate_attach(g, e);
+	return ret;
+}
+
+int gate_open(const struct gate_options *o, struct gate **ret, struct err *e)
+{
+	struct gate *g = NULL;
+	int r = new_gate(o->pin_dir, &g, e);
+
+	if (r < 0)
+		return r;
+	r = open_all(g, o, e);
+	if (r < 0) {
+		gate_close(g);
+		return r;
+	}
+	*ret = g;
+	return 0;
+}
+
+int gate_peek(const char *pin_dir, struct gate **ret, struct err *e)
+{
+	bool missing[GATE_MAP_COUNT];
+	struct gate *g = NULL;
+	int r = new_gate(pin_dir, &g, e);
+
+	if (r < 0)
+		return r;
+	g->is_readonly = true;
+	r = gate_pins_check(g, missing, e);
+	if (r == 0 && are_fresh(missing))
+		r = err_set(e, ENOENT, "gate: no maps pinned in %s: pursed has not run since boot, or pin_dir is another", g->pin_dir);
+	if (r == 0)
+		r = gate_maps_open(g, e);
+	if (r < 0) {
+		gate_close(g);
+		return r;
+	}
+	*ret = g;
+	return 0;
+}
+
+void gate_close(struct gate *g)
+{
+	if (!g)
+		return;
+	gate_events_close(g);
+	gate_maps_close(g);
+	gate_unload(g);
+	cleanup_close_(&g->root_fd);
+	/* Last: the next daemon may start from here on. */
+	cleanup_close_(&g->lock_fd);
+	free(g);
+}
+
+int gate_remove(const struct gate_options *o, struct err *e)
+{
+	CLEANUP_CLOSE int lock = -1;
+	int ret = gate_lock(o->lock_path, &lock, e);
+
+	return ret < 0 ? ret : gate_pins_remove(o->pin_dir, e);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gate_inside.h: what the files behind gate.h share: the struct and who does
+ * what. gate.c opens and closes; gate_pins.c owns the folders on bpffs and the lock;
+ * gate_load.c has the programs and links; gate_maps.c the mapped arrays;
+ * gate_tables.c the keyed maps; gate_events.c the ring. Nothing outside kern/ includes this.
+ */
+#ifndef PURSE_KERN_GATE_INSIDE_H
+#define PURSE_KERN_GATE_INSIDE_H
+
+#include <limits.h>
+
+#include "kern/gate.h"
+
+struct bpf_link;
+struct gate_bpf;
+struct ring_buffer;
+
+enum gate_map {
+	GATE_MAP_AGENTS = 0,
+	GATE_MAP_ACCOUNTS,
+	GATE_MAP_HOLDS,
+	GATE_MAP_ENDPOINTS,
+	GATE_MAP_FLOWS,
+	GATE_MAP_STATE,
+	GATE_MAP_EVENTS,
+	GATE_MAP_COUNTERS,
+	GATE_MAP_COUNT,
+};
+
+#define GATE_HOOKS_MAX 16
+
+/* One attached program. */
+struct gate_hook {
+	const char *name; /* the program's, owned by the skeleton; also the name of the pin */
+	int prog_fd;      /* owned by the skeleton */
+	struct bpf_link *link;
+};
+
+struct gate {
+	char pin_dir[PATH_MAX - 64]; /* leaves room for "/links/<program>" */
+	bool is_readonly;            /* made by gate_peek */
+	bool is_fresh;
+	int lock_fd;
+	uint64_t root_id; /* cgroup that the links are on */
+	int root_fd;
+	int map_fds[GATE_MAP_COUNT];
+	struct gate_account *accounts;
+	struct gate_hold *holds;
+	struct gate_state *state;
+	struct gate_bpf *programs;
+	struct gate_hook hooks[GATE_HOOKS_MAX];
+	size_t nhooks;
+	struct ring_buffer *ring;
+	void (*read_event)(void *ctx, const struct gate_event *ev); /* during gate_read_events only */
+	void *read_ctx;
+	unsigned read_left;
+};
+
+/* ---- gate_pins.c */
+const char *gate_map_name(enum gate_map m);
+/* Mounts bpffs if need be and makes <pin_dir>/maps and /links. */
+int gate_pins_make(const struct gate *g, struct err *e);
+int gate_pins_remove(const char *pin_dir, struct err *e);
+/* Ends links that another version pinned for programs that are not among g->hooks. */
+int gate_pins_drop_other_links(const struct gate *g, struct err *e);
+/* Takes the lock for as long as the descriptor lives. -EBUSY names the process that has it. */
+int gate_lock(const char *path, int *ret_fd, struct err *e);
+/* May the maps that are pinned there be used? Sets which of them are missing. -EPROTO: another layout. */
+int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e);
+/* The path of a pin, for messages and libbpf. kind: "maps" or "links". */
+void gate_pin_path(const struct gate *g, const char *kind, const char *name, char ret[PATH_MAX]);
+
+/* ---- gate_load.c */
+int gate_load(struct gate *g, struct err *e);
+int gate_attach(struct gate *g, struct err *e);
+void gate_unload(struct gate *g); /* lets go; what is pinned stays attached */
+
+/* ---- gate_maps.c */
+int gate_maps_open(struct gate *g, struct err *e);
+void gate_maps_close(struct gate *g);
+
+/* ---- gate_tables.c */
+int gate_put_exempt(struct gate *g, struct err *e);
+
+/* ---- gate_events.c */
+int gate_events_open(struct gate *g, struct err *e);
+void gate_events_close(struct gate *g);
+
+#endif

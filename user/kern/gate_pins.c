@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gate_pins.c: the folders on bpffs, what may stand in them, and the lock that
+ * keeps a second daemon out. It opens maps to look at their layout only.
+ */
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "base/cleanup.h"
+#include "kern/gate_inside.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+static const char *const map_names[GATE_MAP_COUNT] = {
+	[GATE_MAP_AGENTS] = "agents",	   [GATE_MAP_ACCOUNTS] = "accounts", [GATE_MAP_HOLDS] = "holds",
+	[GATE_MAP_ENDPOINTS] = "endpoints", [GATE_MAP_FLOWS] = "flows",	     [GATE_MAP_STATE] = "state",
+	[GATE_MAP_EVENTS] = "events",	   [GATE_MAP_COUNTERS] = "counters",
+};
+
+const char *gate_map_name(enum gate_map m)
+{
+	return map_names[m];
+}
+
+void gate_pin_path(const struct gate *g, const char *kind, const char *name, char ret[PATH_MAX])
+{
+	(void)snprintf(ret, PATH_MAX, "%s/%s/%s", g->pin_dir, kind, name);
+}
+
+static bool is_bpffs(const char *dir)
+{
+	struct statfs fs;
+
+	return statfs(dir, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* The folder above pin_dir is there and on bpffs, by mounting one at its usual place if need be. */
+static int need_bpffs(const char *pin_dir, struct err *e)
+{
+	char parent[PATH_MAX];
+	char *slash;
+
+	(void)snprintf(parent, sizeof(parent), "%s", pin_dir);
+	slash = strrchr(parent, '/');
+	if (pin_dir[0] != '/' || !slash || slash == parent)
+		return err_set(e, EINVAL, "pin_dir \"%s\": not an absolute path below a bpf file system; use e.g. " BPFFS "/purse",
+			       pin_dir);
+	*slash = '\0';
+	if (is_bpffs(parent))
+		return 0;
+	if (strcmp(parent, BPFFS) != 0)
+		return err_set(e, ENOTSUP, "pin_dir %s: %s is not on a bpf file system; use a folder below " BPFFS, pin_dir, parent);
+	if (mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
+		return err_set(e, errno, "pin_dir %s: cannot mount a bpf file system at " BPFFS ": %s", pin_dir, strerror(errno));
+	return 0;
+}
+
+int gate_pins_make(const struct gate *g, struct err *e)
+{
+	static const char *const folders[] = { "", "/maps", "/links" };
+	char path[PATH_MAX];
+	int ret = need_bpffs(g->pin_dir, e);
+
+	for (size_t i = 0; ret == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", g->pin_dir, folders[i]);
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			ret = err_set(e, errno, "pin_dir %s: cannot make %s: %s", g->pin_dir, path, strerror(errno));
+	}
+	return ret;
+}
+
+/* ---- the lock */
+
+/* mkdir -p of the folder that `path` is in. */
+static int make_folder_of(const char *path)
+{
+	char dir[PATH_MAX];
+
+	if ((size_t)snprintf(dir, sizeof(dir), "%s", path) >= sizeof(dir))
+		return -ENAMETOOLONG;
+	for (char *p = strchr(dir + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return 0;
+}
+
+int gate_lock(const char *path, int *ret_fd, struct err *e)
+{
+	char text[32] = "";
+	ssize_t n;
+	int ret = make_folder_of(path);
+
+	if (ret < 0)
+		return err_set(e, ret, "lock %s: cannot make its folder: %s", path, strerror(-ret));
+	CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_set(e, errno, "lock %s: cannot open: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_set(e, errno, "lock %s: cannot lock: %s", path, strerror(errno));
+		n = pread(fd, text, sizeof(text) - 1, 0);
+		text[n > 0 ? n : 0] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		return err_set(e, EBUSY, "lock %s: the gate is held by process %s; stop that pursed first", path,
+			       text[0] ? text : "(unknown)");
+	}
+	/* For the message above only: the lock is the flock. */
+	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		return err_set(e, errno ? errno : EIO, "lock %s: cannot write the process id: %s", path, strerror(errno));
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* ---- layout */
+
+/* Bytes of one value, by what the ABI header says; 0 = not checked (the ring has none). */
+static const size_t value_sizes[GATE_MAP_COUNT] = {
+	[GATE_MAP_AGENTS] = sizeof(struct gate_agent),	   [GATE_MAP_ACCOUNTS] = sizeof(struct gate_account),
+	[GATE_MAP_HOLDS] = sizeof(struct gate_hold),	   [GATE_MAP_ENDPOINTS] = sizeof(struct gate_endpoint),
+	[GATE_MAP_FLOWS] = sizeof(struct gate_flow),	   [GATE_MAP_STATE] = sizeof(struct gate_state),
+	[GATE_MAP_COUNTERS] = sizeof(uint64_t),
+};
+
+static int layout_error(const struct gate *g, struct err *e, const char *what, unsigned found, unsigned expected)
+{
+	return err_set(e, EPROTO,
+		       "gate: maps pinned in %s have %s %u, this pursed needs %u; start the pursed that made them, or stop it with no "
+		       "call in flight, run `purse uninstall` and start this one: balances come back from the ledger",
+		       g->pin_dir, what, found, expected);
+}
+
+static int check_version(const struct gate *g, int fd, struct err *e)
+{
+	struct gate_state st;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &st) < 0)
+		return err_set(e, errno, "gate: cannot read the map pinned in %s/maps/state: %s", g->pin_dir, strerror(errno));
+	/* 0: made, but its daemon died before it could say so. Nothing stands in there yet. */
+	if (st.abi_version == 0)
+		return -ENODATA;
+	if (st.abi_version != GATE_ABI_VERSION)
+		return layout_error(g, e, "layout version", st.abi_version, GATE_ABI_VERSION);
+	return 0;
+}
+
+int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, readonly, .file_flags = BPF_F_RDONLY);
+	int ret = 0;
+
+	for (int m = 0; m < GATE_MAP_COUNT; m++) {
+		struct bpf_map_info info = { 0 };
+		uint32_t size = sizeof(info);
+		char path[PATH_MAX];
+
+		gate_pin_path(g, "maps", map_names[m], path);
+		CLEANUP_CLOSE int fd = bpf_obj_get_opts(path, &readonly);
+
+		ret_missing[m] = fd < 0 && errno == ENOENT;
+		if (ret_missing[m])
+			continue;
+		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+			return err_set(e, errno, "gate: cannot open the map pinned at %s: %s", path, strerror(errno));
+		if (m == GATE_MAP_STATE)
+			ret = value_sizes[m] == info.value_size ? check_version(g, fd, e) : 0;
+		if (ret == -ENODATA)
+			ret_missing[m] = true, ret = 0;
+		if (ret < 0)
+			return ret;
+		if (value_sizes[m] && value_sizes[m] != info.value_size)
+			return layout_error(g, e, map_names[m], info.value_size, (unsigned)value_sizes[m]);
+	}
+	return 0;
+}
+
+/* ---- removal */
+
+static int remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e)
+{
+	struct dirent *entry;
+	char path[PATH_MAX];
+	int ret = 0;
+	DIR *d;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", pin_dir, kind) >= sizeof(path))
+		return err_set(e, ENAMETOOLONG, "pin_dir: a path of %zu bytes is too long", strlen(pin_dir));
+	d = opendir(path);
+	if (!d)
+		return errno == ENOENT ? 0 : err_set(e, errno, "gate: cannot read %s: %s", path, strerror(errno));
+	while (ret == 0 && (entry = readdir(d)) != NULL) {
+		char pin[PATH_MAX + NAME_MAX + 2];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(pin, sizeof(pin), "%s/%s", path, entry->d_name);
+		if (are_links) {
+			CLEANUP_CLOSE int fd = bpf_obj_get(pin);
+
+			/* Whoever else keeps it open: it ends now. On a dead cgroup there is nothing to end. */
+			if (fd >= 0)
+				(void)bpf_link_detach(fd);
+		}
+		if (unlink(pin) < 0)
+			ret = err_set(e, errno, "gate: cannot remove %s: %s", pin, strerror(errno));
+	}
+	(void)closedir(d);
+	if (ret == 0 && rmdir(path) < 0)
+		ret = err_set(e, errno, "gate: cannot remove %s: %s", path, strerror(errno));
+	return ret;
+}
+
+int gate_pins_drop_other_links(const struct gate *g, struct err *e)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *d;
+
+	gate_pin_path(g, "links", ".", path);
+	d = opendir(path);
+	if (!d)
+		return err_set(e, errno, "gate: cannot read %s: %s", path, strerror(errno));
+	while (ret == 0 && (entry = readdir(d)) != NULL) {
+		bool is_ours = entry->d_name[0] == '.';
+
+		for (size_t i = 0; !is_ours && i < g->nhooks; i++)
+			is_ours = strcmp(g->hooks[i].name, entry->d_name) == 0;
+		if (!is_ours && unlinkat(dirfd(d), entry->d_name, 0) < 0)
+			ret = err_set(e, errno, "gate: cannot remove %s of another version: %s", entry->d_name, strerror(errno));
+	}
+	(void)closedir(d);
+	return ret;
+}
+
+int gate_pins_remove(const char *pin_dir, struct err *e)
+{
+	int ret = remove_folder(pin_dir, "links", true, e);
+
+	if (ret == 0)
+		ret = remove_folder(pin_dir, "maps", false, e);
+	if (ret == 0 && rmdir(pin_dir) < 0 && errno != ENOENT)
+		ret = err_set(e, errno, "gate: cannot remove %s: %s", pin_dir, strerror(errno));
+	return ret;
+}
