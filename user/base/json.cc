@@ -1,0 +1,681 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * json.cc: base/json.h. simdjson's stage 1 (vectorised, chosen for the CPU at run time) checks
+ * UTF-8 and control characters and lists where every token starts; one loop below walks that
+ * list, checks the grammar, every number, word and escape, and reports what is wanted.
+ *
+ * We do not use simdjson's own second stages: "on demand" leaves what it skips unchecked
+ * and reads behind an unfinished text, and the DOM builds what we would throw away. Here
+ * every token is bounded by the list and by the length.
+ *
+ * The only C++ file. Nothing here throws: memory comes from malloc and nothrow new.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <memory>
+#include <new>
+
+#include <simdjson.h>
+
+extern "C" {
+#include "base/json.h"
+#include "base/json_paths.h"
+}
+
+namespace {
+
+constexpr unsigned DEPTH_MAX = 64;
+/* A parser that read a larger text gives the memory for its token list (4 bytes a byte) back. */
+constexpr size_t KEEP_TEXT = size_t(2) << 20;
+constexpr size_t CAPACITY_MIN = 4096;
+constexpr size_t TEXT_MAX = UINT32_MAX - 1024;
+
+/* An open object or array. */
+struct level {
+	size_t at, key_at;
+	int64_t count;
+	uint16_t *states; /* the wanted paths that lead here; nstates of them */
+	uint16_t nstates;
+	bool is_array;
+	bool watched; /* something inside may be wanted */
+};
+
+enum char_class : uint8_t { OTHER, BLANK, STRUCT, DIGIT };
+
+struct char_table {
+	uint8_t of[256];
+	constexpr char_table() : of{}
+	{
+		for (int c : { ' ', '\t', '\n', '\r' })
+			of[c] = BLANK;
+		for (int c : { ',', ':', '{', '}', '[', ']' })
+			of[c] = STRUCT;
+		for (int c = '0'; c <= '9'; c++)
+			of[c] = DIGIT;
+	}
+};
+constexpr char_table classes;
+
+inline uint8_t class_of(char c)
+{
+	return classes.of[(unsigned char)c];
+}
+
+inline int hex_digit(char c)
+{
+	if (class_of(c) == DIGIT)
+		return c - '0';
+	c = char(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The four digits behind "\u". -> -1 when they are not. p[0..3] must be readable. */
+int hex4(const char *p)
+{
+	int v = 0;
+
+	for (int i = 0; i < 4; i++) {
+		int d = hex_digit(p[i]);
+
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+/* What the letter behind a backslash stands for; 0 = no such escape; 'u' is told apart before. */
+char unescaped(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+		return c;
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return 0;
+	}
+}
+
+char *put_utf8(char *to, uint32_t c)
+{
+	if (c < 0x80) {
+		*to++ = char(c);
+	} else if (c < 0x800) {
+		*to++ = char(0xc0 | c >> 6);
+		*to++ = char(0x80 | (c & 0x3f));
+	} else if (c < 0x10000) {
+		*to++ = char(0xe0 | c >> 12);
+		*to++ = char(0x80 | (c >> 6 & 0x3f));
+		*to++ = char(0x80 | (c & 0x3f));
+	} else {
+		*to++ = char(0xf0 | c >> 18);
+		*to++ = char(0x80 | (c >> 12 & 0x3f));
+		*to++ = char(0x80 | (c >> 6 & 0x3f));
+		*to++ = char(0x80 | (c & 0x3f));
+	}
+	return to;
+}
+
+/*
+ * p stands behind "\u" of an escape that was checked. Half a surrogate pair alone is JSON
+ * by its grammar (RFC 8259 section 8.2) but no character: U+FFFD.
+ */
+const char *take_u(const char *p, const char *end, char **to)
+{
+	uint32_t c = uint32_t(hex4(p)), low;
+
+	p += 4;
+	if (c >= 0xd800 && c <= 0xdbff && end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
+		low = uint32_t(hex4(p + 2));
+		if (low >= 0xdc00 && low <= 0xdfff) {
+			c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+			p += 6;
+		}
+	}
+	if (c >= 0xd800 && c <= 0xdfff)
+		c = 0xfffd;
+	*to = put_utf8(*to, c);
+	return p;
+}
+
+/* Escapes were checked before. The result is never longer than the source. */
+size_t unescape(const char *p, const char *end, char *to)
+{
+	char *begin = to;
+
+	while (p < end) {
+		const char *esc = static_cast<const char *>(memchr(p, '\\', size_t(end - p)));
+		size_t n = size_t((esc ? esc : end) - p);
+
+		memcpy(to, p, n);
+		to += n;
+		p += n;
+		if (!esc)
+			break;
+		if (p[1] == 'u') {
+			p = take_u(p + 2, end, &to);
+		} else {
+			*to++ = unescaped(p[1]);
+			p += 2;
+		}
+	}
+	return size_t(to - begin);
+}
+
+} // namespace
+
+struct json {
+	std::unique_ptr<simdjson::internal::dom_parser_implementation> stage1;
+	struct json_plans plans;
+	struct json_plan *plan;
+	uint16_t *states; /* (DEPTH_MAX + 1) sets of plan nodes */
+	size_t states_cap;
+	char *scratch; /* for unescaping */
+	size_t scratch_cap;
+	struct level levels[DEPTH_MAX];
+};
+
+namespace {
+
+/* One pass over one text. Error codes are sticky by returning at once. */
+class walk {
+public:
+	walk(struct json *j_, const char *text_, size_t len_, json_hit_fn hit_, void *ctx_)
+		: j(j_), plan(j_->plan), text(text_), len(len_), tokens(j_->stage1->structural_indexes.get()),
+		  ntokens(j_->stage1->n_structural_indexes), hit(hit_), ctx(ctx_)
+	{
+		esc = next_backslash(0);
+	}
+
+	int run();
+
+private:
+	struct json *const j;
+	const struct json_plan *const plan;
+	const char *const text;
+	const size_t len;
+	const uint32_t *const tokens;
+	const size_t ntokens;
+	const json_hit_fn hit;
+	void *const ctx;
+
+	size_t next = 0;    /* the token to look at */
+	size_t esc = 0;     /* the first backslash not yet passed; len = none */
+	unsigned depth = 0; /* open levels */
+	/* Of the value about to be read: which wanted paths end or go on here, where its key is. */
+	uint16_t *states = nullptr;
+	uint16_t nstates = 0;
+	size_t key_at = 0;
+
+	/* A position past the last token, so that comparisons need no second case. */
+	size_t token_at(size_t i) const { return i < ntokens ? tokens[i] : len; }
+	char token() const { return next < ntokens ? text[tokens[next]] : '\0'; }
+
+	size_t next_backslash(size_t from) const
+	{
+		const void *at = from < len ? memchr(text + from, '\\', len - from) : nullptr;
+
+		return at ? size_t(static_cast<const char *>(at) - text) : len;
+	}
+
+	int string_end(size_t at, size_t *ret_end);
+	int escapes_pass(size_t end);
+	int unescape_into_scratch(size_t at, size_t end, struct str *ret);
+	int key();
+	void match_key(struct str name);
+	void element();
+	int open(bool is_array);
+	void close(size_t end);
+	int value();
+	int string(size_t at);
+	int number(size_t at);
+	int word(size_t at, const char *want, size_t n, enum json_kind kind, int64_t i);
+	void report(struct json_value *v);
+	bool ends_here(size_t at) const { return at == len || class_of(text[at]) == BLANK || class_of(text[at]) == STRUCT; }
+};
+
+/* Only blanks stand between a closing quote and the next token, or stage 1 would have listed them. */
+int walk::string_end(size_t at, size_t *ret_end)
+{
+	size_t end = token_at(next);
+
+	while (end > at + 1 && class_of(text[end - 1]) == BLANK)
+		end--;
+	if (end < at + 2 || text[end - 1] != '"')
+		return -EINVAL;
+	*ret_end = end;
+	return 0;
+}
+
+/* Checks the escapes before `end` (just behind the closing quote) and moves past them. */
+int walk::escapes_pass(size_t end)
+{
+	while (esc < end) {
+		char c = text[esc + 1];
+
+		if (c == 'u') {
+			if (end - esc < 7 || hex4(text + esc + 2) < 0)
+				return -EINVAL;
+			esc += 6;
+		} else if (unescaped(c)) {
+			esc += 2;
+		} else {
+			return -EINVAL;
+		}
+		if (esc >= len || text[esc] != '\\')
+			esc = next_backslash(esc);
+	}
+	return 0;
+}
+
+int walk::unescape_into_scratch(size_t at, size_t end, struct str *ret)
+{
+	size_t need = end - at;
+
+	if (need > j->scratch_cap) {
+		char *mem = static_cast<char *>(realloc(j->scratch, need));
+
+		if (!mem)
+			return -ENOMEM;
+		j->scratch = mem;
+		j->scratch_cap = need;
+	}
+	ret->p = j->scratch;
+	ret->n = unescape(text + at, text + end, j->scratch);
+	return 0;
+}
+
+void walk::report(struct json_value *v)
+{
+	v->key_at = key_at;
+	for (uint16_t i = 0; i < nstates; i++)
+		for (uint16_t id = plan->nodes[states[i]].first_id; id != JSON_PATH_NONE; id = plan->ids[id].next)
+			hit(ctx, plan->ids[id].id, v);
+}
+
+void walk::match_key(struct str name)
+{
+	const struct level *l = &j->levels[depth - 1];
+
+	states = l->states + l->nstates;
+	nstates = 0;
+	if (plan->has_deep) {
+		uint16_t n = json_path_child(plan, JSON_PATH_DEEP, name);
+
+		if (n != JSON_PATH_NONE)
+			states[nstates++] = n;
+	}
+	for (uint16_t i = 0; i < l->nstates; i++) {
+		uint16_t n = json_path_child(plan, l->states[i], name);
+
+		if (n != JSON_PATH_NONE)
+			states[nstates++] = n;
+	}
+}
+
+/* Reads `"key" :`. */
+int walk::key()
+{
+	size_t at = token_at(next), end = 0;
+	bool has_escape;
+	struct str name;
+	int r;
+
+	if (token() != '"')
+		return -EINVAL;
+	next++;
+	if (token() != ':')
+		return -EINVAL;
+	r = string_end(at, &end);
+	has_escape = esc < end;
+	if (r < 0 || (has_escape && escapes_pass(end) < 0))
+		return -EINVAL;
+	next++;
+	j->levels[depth - 1].count++;
+	key_at = at;
+	nstates = 0;
+	if (!j->levels[depth - 1].watched)
+		return 0;
+	name = { text + at + 1, end - at - 2 };
+	if (has_escape) {
+		r = unescape_into_scratch(at + 1, end - 1, &name);
+		if (r < 0)
+			return r;
+	}
+	match_key(name);
+	return 0;
+}
+
+/* What leads to the next element of the innermost array. */
+void walk::element()
+{
+	struct level *l = &j->levels[depth - 1];
+
+	l->count++;
+	key_at = token_at(next);
+	states = l->states + l->nstates;
+	nstates = 0;
+	for (uint16_t i = 0; i < l->nstates; i++) {
+		uint16_t n = plan->nodes[l->states[i]].element;
+
+		if (n != JSON_PATH_NONE)
+			states[nstates++] = n;
+	}
+}
+
+int walk::open(bool is_array)
+{
+	struct level *l;
+
+	if (depth == DEPTH_MAX)
+		return -E2BIG;
+	l = &j->levels[depth++];
+	l->at = token_at(next);
+	l->key_at = key_at;
+	l->count = 0;
+	l->states = states;
+	l->nstates = nstates;
+	l->is_array = is_array;
+	l->watched = nstates || plan->has_deep;
+	next++;
+	return 0;
+}
+
+void walk::close(size_t end)
+{
+	const struct level *l = &j->levels[--depth];
+
+	if (l->nstates) {
+		struct json_value v = {};
+
+		v.kind = l->is_array ? JSON_ARRAY : JSON_OBJECT;
+		v.i = l->count;
+		v.at = l->at;
+		v.end = end;
+		states = l->states;
+		nstates = l->nstates;
+		key_at = l->key_at;
+		report(&v);
+	}
+}
+
+int walk::string(size_t at)
+{
+	struct json_value v = {};
+	bool has_escape;
+	int r;
+
+	next++;
+	if (string_end(at, &v.end) < 0)
+		return -EINVAL;
+	has_escape = esc < v.end;
+	if (has_escape && escapes_pass(v.end) < 0)
+		return -EINVAL;
+	if (!nstates)
+		return 0;
+	v.kind = JSON_STRING;
+	v.at = at;
+	v.s = { text + at + 1, v.end - at - 2 };
+	if (has_escape) {
+		r = unescape_into_scratch(at + 1, v.end - 1, &v.s);
+		if (r < 0)
+			return r;
+	}
+	report(&v);
+	return 0;
+}
+
+/* The grammar of RFC 8259 section 6. What follows must not be part of a word. */
+int walk::number(size_t at)
+{
+	struct json_value v = {};
+	size_t i = at, digits;
+	bool whole = true, negative = text[at] == '-';
+	/* Counted downwards: INT64_MIN has no positive twin. */
+	int64_t value = 0;
+	bool fits = true;
+
+	auto skip_digits = [&] {
+		size_t from = i;
+
+		while (i < len && class_of(text[i]) == DIGIT)
+			i++;
+		return i - from;
+	};
+	i += negative;
+	digits = i;
+	while (i < len && class_of(text[i]) == DIGIT) {
+		fits = fits && !__builtin_mul_overflow(value, 10, &value) &&
+		       !__builtin_sub_overflow(value, text[i] - '0', &value);
+		i++;
+	}
+	if (i == digits || (text[digits] == '0' && i - digits > 1))
+		return -EINVAL;
+	if (i < len && text[i] == '.') {
+		i++;
+		whole = false;
+		if (!skip_digits())
+			return -EINVAL;
+	}
+	if (i < len && (text[i] | 0x20) == 'e') {
+		i++;
+		whole = false;
+		if (i < len && (text[i] == '+' || text[i] == '-'))
+			i++;
+		if (!skip_digits())
+			return -EINVAL;
+	}
+	if (!ends_here(i))
+		return -EINVAL;
+	next++;
+	if (!nstates)
+		return 0;
+	if (!negative && fits)
+		fits = !__builtin_sub_overflow(INT64_C(0), value, &value);
+	/* "-0" is not the integer 0 to everybody. */
+	if (whole && fits && !(negative && value == 0)) {
+		v.kind = JSON_INT;
+		v.i = value;
+	} else {
+		v.kind = JSON_NUMBER;
+	}
+	v.at = at;
+	v.end = i;
+	v.s = { text + at, i - at };
+	report(&v);
+	return 0;
+}
+
+int walk::word(size_t at, const char *want, size_t n, enum json_kind kind, int64_t i)
+{
+	if (len - at < n || memcmp(text + at, want, n) != 0 || !ends_here(at + n))
+		return -EINVAL;
+	next++;
+	if (nstates) {
+		struct json_value v = {};
+
+		v.kind = kind;
+		v.i = i;
+		v.at = at;
+		v.end = at + n;
+		report(&v);
+	}
+	return 0;
+}
+
+/* A scalar, or the opening of a container. */
+int walk::value()
+{
+	size_t at = token_at(next);
+	char c = token();
+
+	switch (c) {
+	case '"':
+		return string(at);
+	case '{':
+	case '[':
+		return open(c == '[');
+	case 't':
+		return word(at, "true", 4, JSON_BOOL, 1);
+	case 'f':
+		return word(at, "false", 5, JSON_BOOL, 0);
+	case 'n':
+		return word(at, "null", 4, JSON_NULL, 0);
+	default:
+		return c == '-' || class_of(c) == DIGIT ? number(at) : -EINVAL;
+	}
+}
+
+int walk::run()
+{
+	unsigned before;
+	int r;
+
+	states = j->states;
+	states[nstates++] = JSON_PATH_ROOT;
+	key_at = token_at(0);
+	for (;;) {
+		before = depth;
+		r = value();
+		if (r < 0)
+			return r;
+		bool opened = depth > before;
+		/* Closes what ends here; leaves with the next member, element or the end of the text. */
+		for (;; opened = false) {
+			if (!depth)
+				return next == ntokens ? 0 : -EINVAL;
+			bool is_array = j->levels[depth - 1].is_array;
+			char c = token();
+
+			if (c == (is_array ? ']' : '}')) {
+				close(token_at(next++) + 1);
+				continue;
+			}
+			if (!opened) {
+				if (c != ',')
+					return -EINVAL;
+				next++;
+			}
+			if (is_array) {
+				element();
+			} else {
+				r = key();
+				if (r < 0)
+					return r;
+			}
+			break;
+		}
+	}
+}
+
+int make_room(struct json *j, size_t len)
+{
+	auto *s = j->stage1.get();
+	size_t cap = CAPACITY_MIN;
+
+	while (cap < len)
+		cap *= 2;
+	if (cap > TEXT_MAX)
+		cap = TEXT_MAX;
+	return s->capacity() >= len || s->set_capacity(cap) == simdjson::SUCCESS ? 0 : -ENOMEM;
+}
+
+int make_plan(struct json *j, const struct json_want *wants, size_t nwants)
+{
+	size_t need;
+
+	j->plan = json_plans_find(&j->plans, wants, nwants);
+	if (!j->plan)
+		return -ENOMEM;
+	/* A value's set holds each node at most once. */
+	need = size_t(j->plan->nnodes) * (DEPTH_MAX + 2);
+	if (need > j->states_cap) {
+		void *mem = realloc(j->states, need * sizeof(*j->states));
+
+		if (!mem)
+			return -ENOMEM;
+		j->states = static_cast<uint16_t *>(mem);
+		j->states_cap = need;
+	}
+	return 0;
+}
+
+void give_back(struct json *j)
+{
+	if (j->stage1->capacity() > KEEP_TEXT)
+		(void)j->stage1->set_capacity(CAPACITY_MIN);
+	if (j->scratch_cap > KEEP_TEXT) {
+		free(j->scratch);
+		j->scratch = nullptr;
+		j->scratch_cap = 0;
+	}
+}
+
+} // namespace
+
+struct json *json_new(void)
+{
+	struct json *j = new (std::nothrow) json();
+
+	if (!j)
+		return nullptr;
+	/* Depth is for simdjson's stage 2, which we do not use. */
+	if (simdjson::get_active_implementation()->create_dom_parser_implementation(CAPACITY_MIN, 1, j->stage1) !=
+	    simdjson::SUCCESS) {
+		delete j;
+		return nullptr;
+	}
+	return j;
+}
+
+void json_free(struct json *j)
+{
+	if (!j)
+		return;
+	json_plans_done(&j->plans);
+	free(j->states);
+	free(j->scratch);
+	delete j;
+}
+
+int json_scan(struct json *j, const char *text, size_t len, const struct json_want *wants, size_t nwants,
+	      json_hit_fn hit, void *ctx)
+{
+	int r;
+
+	if (!text || !len)
+		return -EINVAL;
+	if (len > TEXT_MAX)
+		return -E2BIG;
+	r = make_plan(j, wants, nwants);
+	if (r == 0)
+		r = make_room(j, len);
+	if (r < 0)
+		return r;
+	switch (j->stage1->stage1(reinterpret_cast<const uint8_t *>(text), len, simdjson::stage1_mode::regular)) {
+	case simdjson::SUCCESS:
+		r = walk(j, text, len, hit, ctx).run();
+		break;
+	case simdjson::MEMALLOC:
+	case simdjson::CAPACITY:
+		r = -ENOMEM;
+		break;
+	default:
+		r = -EINVAL;
+	}
+	give_back(j);
+	return r;
+}
