@@ -4,7 +4,7 @@
  * off behind our own strict scan of the raw head and of chunk framing, since a request that is smuggled past
  * us is a free call: bare CR or LF, NUL, an empty or non-token name, obs-fold, any Transfer-Encoding but one
  * "chunked", TE with Content-Length, unequal or non-digit lengths, a missing or second Host, an
- * absolute-form or non-origin target (but OPTIONS *), chunk extensions over 256 bytes, CR without LF
+ * absolute-form or non-origin target (but OPTIONS *), CONNECT, chunk extensions over 256 bytes, CR without LF
  * in chunk framing: all are H1_BAD. Trailers are read, checked and dropped.
  * A parser does no I/O and logs nothing.
  */
@@ -22,7 +22,7 @@ enum h1_fact {
 	H1_MORE, /* all input used; feed more */
 	H1_HEAD, /* h1_head() is valid until the next H1_HEAD or h1_free */
 	H1_BODY, /* *ret_body is a piece of body, inside the input */
-	H1_END,  /* message complete; the next call starts the next message */
+	H1_END,  /* message complete (needs no input: ask until H1_MORE); the next call starts the next message */
 	H1_BAD,  /* e says why; the parser stays bad */
 };
 
@@ -31,12 +31,16 @@ void h1_free(struct h1 *p);
 
 /*
  * Reads from *in (advances it over what was used) until there is one fact to tell. Responses: 1xx heads
- * are told as H1_HEAD followed by H1_END and do not count as the answer.
+ * are told as H1_HEAD followed by H1_END and do not count as the answer; 101 is H1_BAD, since we never ask for it.
+ * Bytes behind a message with keep_alive false are H1_BAD: do not ask for the next message then.
  * Input that was not used when H1_HEAD, H1_BODY or H1_END is returned belongs to the next call.
  */
 enum h1_fact h1_next(struct h1 *p, struct str *in, struct str *ret_body, struct err *e);
 struct http_head *h1_head(struct h1 *p);
-/* Responses: the next answer belongs to a HEAD request, so it has no body whatever its length says. */
+/*
+ * Responses: the next answer belongs to a HEAD request, so it has no body whatever its length says. For such an
+ * answer, and for 304, head->length is FIXED if there is a Content-Length, else NONE; H1_END follows at once.
+ */
 void h1_expect_no_body(struct h1 *p);
 /* The peer closed. H1_END if that completes the message (HTTP_LENGTH_CLOSE), H1_MORE if idle between
  * messages, else H1_BAD. */
@@ -46,7 +50,10 @@ bool h1_is_idle(const struct h1 *p); /* between messages, no byte of the next on
 /*
  * Writing. A head is always written anew from its parsed form: start line, Host (requests), the fields in
  * order, then Content-Length, or Transfer-Encoding: chunked, or Connection: close as `length` and `keep_alive`
- * say. A content-length field inside fields is skipped. 0, -EMSGSIZE, -EINVAL (a byte that must not be in a head).
+ * say. Fields for one hop and content-length (in requests also host) inside fields are skipped. The version is
+ * always HTTP/1.1; http10 says that the reader speaks 1.0 (then keep_alive is written out, and CHUNKED is the caller's
+ * mistake). A response with length NONE gets Content-Length: 0 unless its status has no body.
+ * 0, -EMSGSIZE, -EINVAL (a byte that must not be in a head, a length that cannot be), -ENOMEM; out is then unchanged.
  */
 int h1_write_request(struct buf *out, const struct http_head *h);
 int h1_write_response(struct buf *out, const struct http_head *h);

@@ -2,8 +2,10 @@
 /*
  * sse.h: splits a text/event-stream (WHATWG HTML 9.2.6) into events. CR, LF, CRLF line ends, BOM, comments, several
  * data lines, data before event, a last event without its blank line, cuts at any byte. Keeps at most one
- * event; one over max_bytes makes the splitter overflow: it then tells SSE_OVERFLOW, drops that event's fields and
- * goes on with the next event.
+ * event; one over max_bytes (raw) makes the splitter overflow: it then tells SSE_OVERFLOW, drops that event's fields and
+ * goes on with the next event. `raw` of an SSE_OVERFLOW is the next piece of that event; there may be several.
+ * So: the raws of all facts, SSE_EVENT and SSE_OVERFLOW, one behind the other, are the input, byte for byte.
+ * Comments and empty lines alone make an event too, with has_data false.
  */
 #ifndef PURSE_WIRE_SSE_H
 #define PURSE_WIRE_SSE_H
