@@ -42,10 +42,6 @@ struct request {
 	struct note tool_type;
 	bool tool_type_stood, max_uses_stood;
 	int64_t max_uses;
-	struct note edit_type;
-	/* the last "type" of a source that is not in the body: tells which object it belongs to */
-	size_t outside_at;
-	bool outside_stood;
 };
 
 static const struct word tier_words[] = {
@@ -106,23 +102,10 @@ static int read_ttl(void *ctx, const struct json_value *v, struct err *e)
 	return 0;
 }
 
-static int read_type(void *ctx, const struct json_value *v, struct err *e)
+static int read_source_type(void *ctx, const struct json_value *v, struct err *e)
 {
-	struct request *q = ctx;
-
-	if (v->kind == JSON_STRING && (str_is(v->s, "url") || str_is(v->s, "file"))) {
-		q->outside_at = v->at;
-		q->outside_stood = true;
-	}
-	return 0;
-}
-
-static int read_source(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-
-	if (q->outside_stood && q->outside_at > v->at && q->outside_at < v->end)
-		q->ask->input_hidden = true;
+	if (v->kind == JSON_STRING && (str_is(v->s, "url") || str_is(v->s, "file")))
+		((struct request *)ctx)->ask->input_hidden = true;
 	return 0;
 }
 
@@ -254,8 +237,7 @@ static const struct field fields[] = {
 
 	{ "**.cache_control", KIND_ANY, .read = read_cache_control },
 	{ "**.ttl", KIND_ANY, .read = read_ttl },
-	{ "**.type", KIND_ANY, .read = read_type },
-	{ "**.source", KIND_ANY, .read = read_source },
+	{ "**.source.type", KIND_ANY, .read = read_source_type },
 	{ "**.media_type", KIND_ANY, .read = read_media_type },
 	{ "**.file_id", KIND_ANY, .read = read_hidden_string },
 

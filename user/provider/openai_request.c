@@ -50,9 +50,6 @@ struct request {
 	/* of the element that is being read */
 	struct note tool_type, item_type;
 	bool tool_type_stood, item_encrypted;
-	/* the last "url" that is a string: tells an image_url object from a tool schema with a property of that name */
-	size_t url_at;
-	bool url_stood;
 	struct json_value options, include_usage; /* kind and place only; .end = 0: absent */
 };
 
@@ -195,28 +192,7 @@ static int read_tool(void *ctx, const struct json_value *v, struct err *e)
 	return 0;
 }
 
-static int read_url(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-
-	if (v->kind == JSON_STRING) {
-		q->url_at = v->at;
-		q->url_stood = true;
-	}
-	return 0;
-}
-
-/* A string, or an object with a url in it. A tool schema may have a property of this name: that is neither. */
-static int read_media_url(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-	bool url_inside = q->url_stood && q->url_at > v->at && q->url_at < v->end;
-
-	if (v->kind == JSON_STRING || (v->kind == JSON_OBJECT && url_inside))
-		q->ask->input_hidden = true;
-	return 0;
-}
-
+/* Strings only: a tool schema may have properties of these names, as objects. */
 static int read_hidden_string(void *ctx, const struct json_value *v, struct err *e)
 {
 	if (v->kind == JSON_STRING)
@@ -307,10 +283,12 @@ static const struct field fields[] = {
 	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
 	{ "functions", KIND_ARRAY, .once = true, .to = offsetof(struct request, functions) },
 
-	{ "**.url", KIND_ANY, .read = read_url },
-	{ "**.image_url", KIND_ANY, .read = read_media_url },
-	{ "**.video_url", KIND_ANY, .read = read_media_url },
-	{ "**.audio_url", KIND_ANY, .read = read_media_url },
+	{ "**.image_url", KIND_ANY, .read = read_hidden_string },
+	{ "**.image_url.url", KIND_ANY, .read = read_hidden_string },
+	{ "**.video_url", KIND_ANY, .read = read_hidden_string },
+	{ "**.video_url.url", KIND_ANY, .read = read_hidden_string },
+	{ "**.audio_url", KIND_ANY, .read = read_hidden_string },
+	{ "**.audio_url.url", KIND_ANY, .read = read_hidden_string },
 	{ "**.file_id", KIND_ANY, .read = read_hidden_string },
 	{ "**.file_url", KIND_ANY, .read = read_hidden_string },
 	{ "**.file_data", KIND_ANY, .read = read_hidden_string },
