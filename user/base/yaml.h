@@ -4,7 +4,9 @@
  * types show nowhere else. Used for the config and for price lists: both owe the
  * user errors with file, line, key, value and expectation, also for checks made
  * long after parsing (that is why not libcyaml: it forgets the lines).
- * Anchors, tags and more than one document are refused; so is a key that stands twice.
+ * Anchors, tags and more than one document are refused; so are a key that stands twice, a
+ * key that is not a word, NUL in a value, more than 32 levels. Errors keep their errno
+ * (-ENOENT: no such file), -EFBIG over max_bytes, else -EINVAL.
  */
 #ifndef PURSE_BASE_YAML_H
 #define PURSE_BASE_YAML_H
@@ -22,6 +24,7 @@ int yaml_load(const char *path, size_t max_bytes, struct yaml **ret, struct err 
 void yaml_free(struct yaml *y);
 const struct yaml_node *yaml_root(const struct yaml *y); /* NULL = empty file */
 
+/* All take NULL as a node that is nothing: no scalar, no members, null. */
 enum yaml_kind yaml_kind(const struct yaml_node *n);
 unsigned yaml_line(const struct yaml_node *n); /* 1.. */
 struct str yaml_scalar(const struct yaml_node *n); /* NUL-terminated; "" if not a scalar */
@@ -31,7 +34,10 @@ const struct yaml_node *yaml_at(const struct yaml_node *n, size_t i); /* list el
 struct str yaml_key(const struct yaml_node *map, size_t i);
 const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 
-/* "FILE:LINE: KEY: "VALUE" WHAT": the form of every complaint. Returns -errnum. */
+/*
+ * "FILE:LINE: KEY: "VALUE" WHAT": the form of every complaint; VALUE of scalars only and cut when
+ * long. Returns -EINVAL. y may be NULL if n is not; n NULL leaves the line out, key NULL the key.
+ */
 int yaml_complain(const struct yaml *y, const struct yaml_node *n, struct err *e, const char *key,
 		  const char *what_fmt, ...) __attribute__((format(printf, 5, 6)));
 
