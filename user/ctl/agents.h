@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * agents.h: the registry of the daemon: agents and group accounts, from the config and made at run time. It keeps four places in
+ * step: the registry itself, budgets (spend/budget.h), enrolment in the gate (kern/gate.h) and the rows in the
+ * ledger that let run-time ones survive a restart. Every change is an audit row before the caller hears "done".
+ *
+ * What the config defines is applied over what the ledger remembers; of a configured agent only "paused" survives a restart.
+ * For the main loop's thread only. Does not know who asks: the server has checked that.
+ */
+#ifndef PURSE_CTL_AGENTS_H
+#define PURSE_CTL_AGENTS_H
+
+#include "base/err.h"
+#include "gate_abi.h"
+#include "spend/budget.h"
+#include "terms.h"
+
+struct agents;
+struct config;
+struct gate;
+struct ledger;
+
+struct agents_env {
+	const struct config *config;
+	struct gate *gate;
+	struct budget *budget;
+	struct ledger *ledger;
+};
+
+/* Finds the cgroup2 mount and checks cgroup_root. */
+int agents_new(const struct agents_env *env, struct agents **ret, struct err *e);
+void agents_free(struct agents *a); /* NULL ok; enrolment and cgroups stay */
+
+/* ---- start, in this order; between the two the daemon settles orphans */
+/* Accounts into the budget, with what the ledger says was spent in the windows that hold now_s. */
+int agents_load(struct agents *a, int64_t now_s, struct err *e);
+/* Cgroups made, agents enrolled; what the gate still has of earlier runs and nobody knows any more is expelled. */
+int agents_enrol(struct agents *a, struct err *e);
+
+/* Cgroups that vanished or were made anew under the same path; call every two seconds or so. */
+void agents_watch(struct agents *a);
+
+/* ---- looking */
+struct agent_view {
+	const char *name;    /* also the name of its account */
+	const char *cgroup;  /* below the mount, "/purse/bot" */
+	const char *dir;     /* the directory: mount + cgroup */
+	uint64_t cgroup_id;  /* 0 while missing */
+	uint32_t flags;      /* enum gate_agent_flag */
+	bool missing;        /* its cgroup is gone: nothing is enrolled */
+	bool from_config;
+	bool temporary;      /* made by `purse run`, goes with its cgroup */
+};
+/* In the order in which they were made. fn returns false to stop. */
+void agents_each(const struct agents *a, bool (*fn)(void *ctx, const struct agent_view *v), void *ctx);
+int agents_find(const struct agents *a, const char *name, struct agent_view *ret); /* -ENOENT */
+/* Groups and agents' own accounts alike. index is the budget's. */
+void agents_each_account(const struct agents *a, bool (*fn)(void *ctx, const char *name, uint32_t index), void *ctx);
+/* Name of the agent with that cgroup id; NULL = none. */
+const char *agents_name_of(const struct agents *a, uint64_t cgroup_id);
+
+/* ---- changing. who: "uid 0 pid 123 agent set". */
+struct agent_change {
+	char name[GATE_NAME_MAX];
+	bool is_agent; /* false: a group account; the last block is then ignored */
+	bool has_parent;
+	char parent[GATE_NAME_MAX]; /* "" = top */
+	bool has_limit[WINDOW_COUNT];
+	int64_t limits[WINDOW_COUNT]; /* GATE_NO_LIMIT takes it away */
+	bool has_floor;
+	nanousd floor;
+
+	bool has_cgroup;
+	char cgroup[512];
+	bool has_on_exhausted, explain;
+	bool has_on_failure, fail_open;
+	bool temporary; /* add only */
+};
+/*
+ * Errors: -EINVAL bad value; -EEXIST add: the name is taken; -ENOENT; -EBUSY remove: calls in flight or accounts below it; -EIO the
+ * ledger could not record it (nothing is changed then). *ret_note (128 bytes, may be NULL): "" or what to know.
+ */
+int agents_add(struct agents *a, const struct agent_change *c, const char *who, struct err *e);
+int agents_set(struct agents *a, const struct agent_change *c, const char *who, char *ret_note, size_t size,
+	       struct err *e);
+int agents_remove(struct agents *a, const char *name, bool is_agent, const char *who, char *ret_note, size_t size,
+		  struct err *e);
+int agents_pause(struct agents *a, const char *name, bool paused, const char *who, struct err *e);
+
+#endif

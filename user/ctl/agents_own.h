@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/* agents_own.h: the registry's inside, shared by agents.c (start, looking, watching) and agents_change.c. Nobody else's. */
+#ifndef PURSE_CTL_AGENTS_OWN_H
+#define PURSE_CTL_AGENTS_OWN_H
+
+#include "base/list.h"
+#include "ctl/agents.h"
+#include "spend/ledger.h"
+
+struct map;
+
+/* What the ledger's flags hold beside enum gate_agent_flag; cut off before they go to the gate. */
+#define SAVED_FROM_CONFIG (1u << 31) /* only "paused" counts, and only while the config has that agent */
+#define SAVED_TEMPORARY (1u << 30)
+#define SAVED_BITS (SAVED_FROM_CONFIG | SAVED_TEMPORARY)
+
+enum seat_mark { SEAT_NEW, SEAT_VISITING, SEAT_PLACED };
+
+/* One name: an account, and the agent whose own account it is. */
+struct seat {
+	struct list node; /* on agents.seats, in the order of making */
+	struct account_spec spec;
+	uint32_t index; /* in the budget */
+	enum seat_mark mark; /* of the walk that places parents first */
+	bool is_agent, from_config, temporary;
+	char cgroup[512];
+	char *dir; /* mount + cgroup; NULL for groups */
+	uint64_t cgroup_id; /* 0 = not enrolled */
+	uint32_t flags; /* enum gate_agent_flag */
+};
+
+struct agents {
+	struct agents_env env;
+	struct list seats;
+	struct map *by_name; /* -> struct seat */
+	char mount[512];     /* of cgroup2 */
+	char below[512];     /* cgroup_root below the mount: "" or "/scratch" */
+};
+
+struct seat *seat_new(const char *name);
+void seat_free(struct seat *s);
+int seat_join(struct agents *a, struct seat *s); /* takes it on success; -EEXIST, -ENOMEM */
+void seat_leave(struct agents *a, struct seat *s); /* frees it */
+struct seat *seat_find(const struct agents *a, const char *name);
+
+/* Checks the path (or takes the default if "") and sets cgroup and dir. */
+int seat_set_cgroup(struct agents *a, struct seat *s, const char *cgroup, struct err *e);
+/* Puts the account into the budget with what the ledger says is spent. */
+int seat_open_account(struct agents *a, struct seat *s, int64_t now_s, struct err *e);
+/* Makes the cgroup if need be and enrols what stands there now; an earlier id is expelled afterwards. */
+int seat_enrol(struct agents *a, struct seat *s, struct err *e);
+/* The gate's row again, after flags changed. No-op while missing. */
+int seat_tell_gate(struct agents *a, const struct seat *s, struct err *e);
+void seat_expel(struct agents *a, struct seat *s);
+
+#endif

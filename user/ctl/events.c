@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/* events.c: see events.h. */
+#include "ctl/events.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/jsonw.h"
+#include "base/loop.h"
+#include "base/str.h"
+#include "ctl/units.h"
+#include "ctl_abi.h"
+#include "kern/gate.h"
+
+#define LINE_MAX_BYTES 1024
+
+/* Stable words for machines; gate_reason_text() is for people. */
+static const char *const reason_words[GATE_REASON_COUNT] = {
+	[GATE_REASON_NONE] = "none",
+	[GATE_REASON_NO_CREDIT] = "no-credit",
+	[GATE_REASON_PAUSED] = "paused",
+	[GATE_REASON_DAEMON_DEAD] = "daemon-dead",
+	[GATE_REASON_NOT_AGENT] = "not-agent",
+	[GATE_REASON_IDENTITY] = "identity",
+	[GATE_REASON_UDP] = "udp",
+	[GATE_REASON_SOCKET_TYPE] = "socket-type",
+	[GATE_REASON_NETNS] = "netns",
+	[GATE_REASON_EGRESS] = "egress",
+	[GATE_REASON_TABLE_FULL] = "table-full",
+};
+
+struct kept {
+	struct gate_event event;
+	char agent[GATE_NAME_MAX];
+	int64_t at_ns;
+};
+
+struct events {
+	struct gate *gate;
+	struct loop_io *io;
+	struct list followers;
+	size_t next, count; /* next: where the next one goes */
+	struct kept kept[CTL_EVENTS_KEPT];
+};
+
+static const char *protocol_word(unsigned protocol, char *mem, size_t size)
+{
+	static const struct {
+		unsigned protocol;
+		const char *word;
+	} words[] = { { IPPROTO_TCP, "tcp" }, { IPPROTO_UDP, "udp" }, { IPPROTO_ICMP, "icmp" },
+		      { IPPROTO_ICMPV6, "icmpv6" }, { IPPROTO_MPTCP & 0xffff, "mptcp" } };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i].protocol == protocol)
+			return words[i].word;
+	(void)snprintf(mem, size, "%u", protocol);
+	return mem;
+}
+
+static const char *address(const uint8_t a[16], char *mem, size_t size)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t none[16];
+	bool v4 = memcmp(a, mapped, sizeof(mapped)) == 0;
+
+	/* A refused socket() has no destination. */
+	if (memcmp(a, none, sizeof(none)) == 0)
+		return "";
+	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a + 12 : a, mem, (socklen_t)size))
+		return "";
+	return mem;
+}
+
+static int write_line(const struct kept *k, struct buf *out)
+{
+	const struct gate_event *ev = &k->event;
+	char mem[64], comm[GATE_COMM_MAX + 1];
+	struct jsonw w;
+
+	jsonw_init(&w, out);
+	jsonw_object(&w, NULL);
+	jsonw_cstr(&w, "time", units_show_time(k->at_ns, true, mem, sizeof(mem)));
+	jsonw_cstr(&w, "reason", ev->reason < GATE_REASON_COUNT ? reason_words[ev->reason] : "unknown");
+	jsonw_cstr(&w, "text", gate_reason_text((enum gate_reason)ev->reason));
+	jsonw_cstr(&w, "agent", k->agent[0] ? k->agent : NULL);
+	jsonw_i64(&w, "caller_cgroup", (int64_t)ev->caller_cgroup);
+	jsonw_i64(&w, "pid", ev->pid);
+	(void)snprintf(comm, sizeof(comm), "%.*s", GATE_COMM_MAX, ev->comm);
+	jsonw_cstr(&w, "comm", comm);
+	jsonw_cstr(&w, "dst", address(ev->dst, mem, sizeof(mem)));
+	jsonw_i64(&w, "dport", ev->dport);
+	jsonw_cstr(&w, "protocol", protocol_word(ev->protocol, mem, sizeof(mem)));
+	jsonw_cstr(&w, "errno", ev->errnum ? strerrorname_np((int)ev->errnum) : NULL);
+	jsonw_close(&w);
+	int r = jsonw_end(&w);
+
+	return r ? r : buf_append(out, "\n", 1);
+}
+
+void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
+{
+	struct kept *k = &ev->kept[ev->next];
+	struct buf line;
+
+	*k = (struct kept){ .event = *event, .at_ns = at_ns };
+	(void)str_copy(k->agent, sizeof(k->agent), str_of(agent));
+	ev->next = (ev->next + 1) % CTL_EVENTS_KEPT;
+	if (ev->count < CTL_EVENTS_KEPT)
+		ev->count++;
+	if (list_empty(&ev->followers))
+		return;
+	buf_init(&line, LINE_MAX_BYTES);
+	if (write_line(k, &line) == 0) {
+		list_for_each_safe(node, next, &ev->followers) {
+			struct events_follower *f = list_entry(node, struct events_follower, node);
+
+			f->fn(f->ctx, buf_ptr(&line), buf_len(&line));
+		}
+	}
+	buf_done(&line);
+}
+
+int events_write(const struct events *ev, size_t most, struct buf *out)
+{
+	size_t n = ev->count < most ? ev->count : most;
+	size_t at = (ev->next + CTL_EVENTS_KEPT - n) % CTL_EVENTS_KEPT;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = write_line(&ev->kept[(at + i) % CTL_EVENTS_KEPT], out);
+	return r;
+}
+
+void events_follow(struct events *ev, struct events_follower *f)
+{
+	list_add_tail(&ev->followers, &f->node);
+}
+
+void events_unfollow(struct events_follower *f)
+{
+	list_remove(&f->node);
+}
+
+/* ---- the gate's ring */
+
+static void take(void *ctx, const struct gate_event *event)
+{
+	struct events *ev = ctx;
+	struct gate_agent agent = { 0 };
+
+	if (event->agent_cgroup)
+		(void)gate_find_agent(ev->gate, event->agent_cgroup, &agent);
+	agent.name[sizeof(agent.name) - 1] = '\0';
+	events_put(ev, event, agent.name, clock_realtime_ns() - (clock_boot_ns() - (int64_t)event->time_ns));
+}
+
+static void readable(void *ctx, unsigned ready)
+{
+	struct events *ev = ctx;
+
+	gate_read_events(ev->gate, take, ev);
+}
+
+int events_new(struct gate *gate, struct loop *loop, struct events **ret, struct err *e)
+{
+	struct events *ev = calloc(1, sizeof(*ev));
+
+	if (!ev)
+		return err_set(e, ENOMEM, "events: out of memory");
+	ev->gate = gate;
+	list_init(&ev->followers);
+	if (loop) {
+		int r = loop_io_new(loop, gate_events_fd(gate), readable, ev, &ev->io);
+
+		if (r < 0) {
+			free(ev);
+			return err_set(e, -r, "events: cannot watch the gate's event ring: %s", strerror(-r));
+		}
+		loop_io_want(ev->io, LOOP_READ);
+	}
+	*ret = ev;
+	return 0;
+}
+
+void events_free(struct events *ev)
+{
+	if (!ev)
+		return;
+	if (ev->io)
+		loop_io_free(ev->io);
+	free(ev);
+}

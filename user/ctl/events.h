@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * events.h: the last CTL_EVENTS_KEPT refusals of the gate, and a feed of new ones, as NDJSON lines. Kept in memory only: what has to
+ * last is in the ledger. For the main loop's thread only.
+ */
+#ifndef PURSE_CTL_EVENTS_H
+#define PURSE_CTL_EVENTS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "gate_abi.h"
+
+struct events;
+struct gate;
+struct loop;
+
+/* Reads the gate's ring from the loop; loop NULL: only events_put (tests). */
+int events_new(struct gate *gate, struct loop *loop, struct events **ret, struct err *e);
+void events_free(struct events *ev); /* NULL ok; followers must be gone */
+
+/* agent "" = none. at_ns: realtime. */
+void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns);
+/* The newest `most` kept ones, oldest first, one JSON object a line. */
+int events_write(const struct events *ev, size_t most, struct buf *out);
+
+/* Embedded in whoever follows. fn gets each new line, with its LF; it may unfollow itself inside. */
+struct events_follower {
+	struct list node;
+	void (*fn)(void *ctx, const char *line, size_t n);
+	void *ctx;
+};
+void events_follow(struct events *ev, struct events_follower *f);
+void events_unfollow(struct events_follower *f);
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * server.h: the control API's sockets: HTTP/1.1 on a unix socket (mode 0600, in a directory 0700), answered on the daemon's main
+ * loop; what is slow runs on a thread of its own. The peer's user comes from SO_PEERCRED, whatever the file's mode.
+ * Bounds: CTL_REQUEST_MAX, CTL_CONNS_MAX, CTL_IDLE_MS of ctl_abi.h. What requests there are: route.h.
+ */
+#ifndef PURSE_CTL_SERVER_H
+#define PURSE_CTL_SERVER_H
+
+#include "base/err.h"
+#include "ctl/control.h"
+
+struct loop;
+struct server;
+
+struct server_options {
+	const char *socket_path; /* NULL: nothing is bound, only server_adopt (tests) */
+	int64_t idle_ms;         /* 0 = CTL_IDLE_MS */
+};
+
+/* A socket file that a dead daemon left is replaced: the gate's lock has made sure that it is dead. */
+int server_new(struct loop *loop, const struct control *c, const struct server_options *o, struct server **ret,
+	       struct err *e);
+/* Closes all connections, waits for threads, removes the socket file. NULL ok. */
+void server_free(struct server *s);
+/* Takes over a connected unix stream socket. */
+int server_adopt(struct server *s, int fd);
+unsigned server_conns(const struct server *s);
+
+#endif
