@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * accept.c: takes connections and asks the gate who they are. The gate wrote the flow before the SYN left, so
+ * a connection without one did not come through the gate: a stranger that dialled our port. It is closed unread.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "kern/gate.h"
+#include "path/conn.h"
+
+#define SNIFF_MS 5000
+
+static int identify(struct worker *w, const struct sockaddr_storage *peer, struct identity *ret)
+{
+	struct gate_agent agent;
+
+	*ret = (struct identity){ 0 };
+	int r = gate_take_flow(w->env->gate, path_netns_cookie(w->path), peer, &ret->flow);
+	if (r)
+		return r;
+	if (ret->flow.flags & GATE_FLOW_STRANGER) {
+		(void)snprintf(ret->subject, sizeof ret->subject, "process %u", ret->flow.pid);
+		return 0;
+	}
+	/* Expelled between connect and accept: no agent, no service. */
+	r = gate_find_agent(w->env->gate, ret->flow.agent_cgroup, &agent);
+	if (r)
+		return r;
+	ret->flow.account = agent.account;
+	(void)snprintf(ret->agent, sizeof ret->agent, "%s", agent.name);
+	(void)snprintf(ret->subject, sizeof ret->subject, "agent %s", agent.name);
+	return 0;
+}
+
+static void accept_one(struct worker *w, int fd, const struct sockaddr_storage *peer)
+{
+	struct identity who;
+	int one = 1;
+
+	if (identify(w, peer, &who)) {
+		WORKER_COUNT(w, strangers, 1);
+		log_info("egress", "closed a connection that did not come through the gate");
+		close(fd);
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	CRASH_POINT("accept");
+	int r = conn_new(w, fd, &who, &stage_sniff);
+	if (r) {
+		log_error(who.subject, "cannot take a connection: %s", strerror(-r));
+		return;
+	}
+	struct conn *c = list_entry(w->conns.prev, struct conn, link);
+	conn_set_timeout(c, SNIFF_MS);
+}
+
+void accept_ready(struct worker *w, int listener)
+{
+	/* A bounded batch, so that a flood of connects does not starve the open ones. */
+	for (int i = 0; i < 64; i++) {
+		struct sockaddr_storage peer;
+		socklen_t len = sizeof peer;
+		int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			accept_one(w, fd, &peer);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno != EAGAIN)
+			log_error("egress", "accept: %s; raise the limit of open files", strerror(errno));
+		return;
+	}
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/* conn.c: the plumbing of an agent's connection. What its bytes mean is the stages' business. */
+#include "path/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/loop.h"
+#include "wire/hello.h"
+#include "wire/tls.h"
+
+#define CONN_MAGIC 0x636f6e6eu
+#define CONN_IN_MAX (256 * 1024)
+#define LINGER_MS 2000
+
+/* TLS may want to read in order to write and the other way round (a key update). */
+static void conn_watch(struct conn *c)
+{
+	unsigned events = c->wants;
+
+	if (buf_len(&c->out) || c->tls_wants_write)
+		events |= LOOP_WRITE;
+	if (c->tls_wants_read)
+		events |= LOOP_READ;
+	loop_io_want(c->io, events);
+}
+
+static void conn_ready(void *ctx, unsigned ready)
+{
+	struct conn *c = ctx;
+
+	ASSERT(c->magic == CONN_MAGIC);
+	if (ready & LOOP_WRITE) {
+		c->tls_wants_write = false;
+		if ((!c->tls || conn_flush(c) == 0) && !c->closed && c->stage->writable)
+			c->stage->writable(c);
+	}
+	/* A write may have closed it; a stage that does not read still learns of a hang-up. */
+	if ((ready & LOOP_READ) && !c->closed) {
+		c->tls_wants_read = false;
+		c->stage->readable(c);
+	}
+	if (!c->closed)
+		conn_watch(c);
+}
+
+static void conn_timed_out(void *ctx)
+{
+	struct conn *c = ctx;
+
+	ASSERT(c->magic == CONN_MAGIC);
+	c->stage->timeout(c);
+}
+
+int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first)
+{
+	struct conn *c = calloc(1, sizeof *c);
+	int r = c ? 0 : -ENOMEM;
+
+	if (!r)
+		r = loop_io_new(w->loop, fd, conn_ready, c, &c->io);
+	if (!r)
+		r = loop_timer_new(w->loop, conn_timed_out, c, &c->timer);
+	if (r) {
+		if (c)
+			loop_io_free(c->io);
+		free(c);
+		close(fd);
+		return r;
+	}
+	c->magic = CONN_MAGIC;
+	c->worker = w;
+	c->fd = fd;
+	c->who = *who;
+	c->stage = first;
+	buf_init(&c->in, CONN_IN_MAX);
+	buf_init(&c->out, CONN_OUT_MAX);
+	list_add_tail(&w->conns, &c->link);
+	WORKER_COUNT(w, conns, 1);
+	WORKER_COUNT(w, conns_open, 1);
+	c->wants = LOOP_READ;
+	conn_watch(c);
+	return 0;
+}
+
+static void conn_free(void *ctx)
+{
+	struct conn *c = ctx;
+
+	c->magic = 0;
+	free(c);
+}
+
+void conn_close(struct conn *c)
+{
+	if (c->closed)
+		return;
+	c->closed = true;
+	if (c->stage->close)
+		c->stage->close(c);
+	list_remove(&c->link);
+	loop_io_free(c->io);
+	loop_timer_free(c->timer);
+	if (c->tls)
+		tls_shutdown(c->tls);
+	tls_free(c->tls);
+	if (c->fd >= 0)
+		close(c->fd);
+	buf_done(&c->in);
+	buf_done(&c->out);
+	WORKER_COUNT(c->worker, conns_open, -1);
+	/* The stack above may still look at c->closed. Without memory to defer, it leaks 1 kB rather than being used after free. */
+	(void)loop_defer(c->worker->loop, conn_free, c);
+}
+
+void conn_set_stage(struct conn *c, const struct stage *s) { c->stage = s; }
+
+void conn_set_timeout(struct conn *c, int64_t ms)
+{
+	if (ms)
+		loop_timer_set(c->timer, ms);
+	else
+		loop_timer_stop(c->timer);
+}
+
+void conn_read_more(struct conn *c, bool on)
+{
+	unsigned wants = on ? LOOP_READ : 0;
+
+	if (c->closed || c->wants == wants)
+		return;
+	c->wants = wants;
+	conn_watch(c);
+	if (on)
+		conn_read_soon(c);
+}
+
+ssize_t conn_read(struct conn *c, void *p, size_t n)
+{
+	ssize_t got = tls_read(c->tls, p, n);
+
+	if (got > 0 || got == -EAGAIN)
+		return got;
+	conn_close(c);
+	return -ECONNRESET;
+}
+
+static void read_soon(void *ctx)
+{
+	struct conn *c = ctx;
+
+	if (!c->closed && (c->wants & LOOP_READ))
+		c->stage->readable(c);
+}
+
+void conn_read_soon(struct conn *c)
+{
+	if (!c->closed && c->tls && tls_has_pending(c->tls))
+		(void)loop_defer(c->worker->loop, read_soon, c);
+}
+
+int conn_flush(struct conn *c)
+{
+	while (!c->closed && buf_len(&c->out)) {
+		ssize_t sent = tls_write(c->tls, buf_ptr(&c->out), buf_len(&c->out));
+		if (sent == -EAGAIN) {
+			conn_watch(c);
+			return -EAGAIN;
+		}
+		if (sent <= 0) {
+			conn_close(c);
+			return -ECONNRESET;
+		}
+		buf_consume(&c->out, (size_t)sent);
+	}
+	if (c->closed)
+		return -ECONNRESET;
+	buf_shrink(&c->out);
+	conn_watch(c);
+	if (c->close_when_flushed) {
+		c->close_when_flushed = false;
+		tls_shutdown(c->tls);
+		(void)shutdown(c->fd, SHUT_WR);
+	}
+	return 0;
+}
+
+/* ---- the last stage: the peer may still be sending; closing now would reset away what we said */
+
+static void linger_readable(struct conn *c)
+{
+	char sink[4096];
+	ssize_t got;
+
+	do
+		got = recv(c->fd, sink, sizeof sink, MSG_DONTWAIT);
+	while (got > 0);
+	if (got == 0 || (errno != EAGAIN && errno != EINTR))
+		conn_close(c);
+}
+
+const struct stage stage_linger = {
+	.name = "linger",
+	.readable = linger_readable,
+	.timeout = conn_close,
+};
+
+void conn_finish(struct conn *c)
+{
+	if (c->closed || c->stage == &stage_linger)
+		return;
+	if (c->stage->close)
+		c->stage->close(c);
+	conn_set_stage(c, &stage_linger);
+	c->close_when_flushed = true;
+	conn_set_timeout(c, LINGER_MS);
+	c->wants = LOOP_READ;
+	(void)conn_flush(c);
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * conn.h: the agent's connection: descriptor, TLS, who it is, what waits to be written. It owns and closes the
+ * descriptor. What is done with the bytes is decided by its `stage`: sniff, terminate, then one of the two servers
+ * (serve_h1, serve_h2); a spliced connection gives its descriptor away.
+ *
+ * A conn is closed by conn_close() from anywhere and freed at the end of the loop's turn; every stage function
+ * may find that it closed its own conn and returns at once.
+ */
+#ifndef PURSE_PATH_CONN_H
+#define PURSE_PATH_CONN_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "gate_abi.h"
+#include "path/worker.h"
+
+struct conn;
+struct tls;
+
+/* Whom the gate says this is. Copied into each exchange, which may outlive the conn. */
+struct identity {
+	struct gate_flow flow;
+	char agent[GATE_NAME_MAX]; /* name in the agents map; "" for a stranger */
+	char subject[64];          /* "agent bot", for log lines */
+};
+
+struct stage {
+	const char *name;
+	void (*readable)(struct conn *c);
+	void (*writable)(struct conn *c); /* after everything queued was written; NULL ok */
+	void (*timeout)(struct conn *c);
+	void (*close)(struct conn *c); /* the conn is going: let go of it; NULL ok */
+};
+
+struct conn {
+	unsigned magic;
+	struct worker *worker;
+	struct list link; /* worker->conns */
+	int fd;
+	struct loop_io *io;
+	struct loop_timer *timer;
+	struct tls *tls; /* NULL until terminate */
+	struct identity who;
+	char sni[256]; /* verified to be a configured LLM host once terminated */
+	const struct path_provider *provider;
+	uint16_t provider_index;
+	const struct stage *stage;
+	void *state;       /* of the stage: struct h1_server, struct h2_server; NULL before */
+	struct buf in;     /* sniffed or pipelined bytes */
+	struct buf out;    /* plain bytes to be encrypted */
+	unsigned wants;    /* LOOP_READ and LOOP_WRITE as last set by the stage's needs */
+	bool tls_wants_write, tls_wants_read; /* TLS crossed the directions */
+	bool close_when_flushed, closed;
+};
+
+/* Takes the descriptor over, also on failure. */
+int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first);
+void conn_close(struct conn *c);
+void conn_set_stage(struct conn *c, const struct stage *s);
+void conn_set_timeout(struct conn *c, int64_t ms); /* 0 = none */
+void conn_read_more(struct conn *c, bool on);      /* backpressure towards the agent */
+/* Reads decrypted bytes: like tls_read, but a closed or broken connection is closed here and answers -ECONNRESET. */
+ssize_t conn_read(struct conn *c, void *p, size_t n);
+/* Decrypted bytes may wait inside TLS where the socket cannot tell: if so, the stage reads again this turn. */
+void conn_read_soon(struct conn *c);
+/* Writes what is queued in c->out; closes on failure. Returns 0, -EAGAIN if some is left, -ECONNRESET when it closed. */
+int conn_flush(struct conn *c);
+/* Writes out what is queued, says goodbye, reads and discards for up to 2 s so that the peer sees it all, closes. */
+void conn_finish(struct conn *c);
+
+#define CONN_OUT_MAX (8 * 1024 * 1024) /* queued towards one agent connection; backpressure starts at CONN_OUT_HIGH */
+#define CONN_OUT_HIGH (256 * 1024)
+
+/* The stages, in the order of the way. */
+extern const struct stage stage_sniff;     /* sniff.c */
+extern const struct stage stage_terminate; /* terminate.c */
+extern const struct stage stage_h1;        /* serve_h1.c */
+extern const struct stage stage_h2;        /* serve_h2.c */
+extern const struct stage stage_linger;    /* conn.c */
+
+void accept_ready(struct worker *w, int listener);   /* accept.c */
+void terminate_begin(struct conn *c, bool offer_h2); /* terminate.c; c->in holds the ClientHello */
+void h1_server_begin(struct conn *c);
+void h2_server_begin(struct conn *c);
+/* splice.c: takes descriptor and sniffed bytes; the conn closes itself. host "" = to the address asked for. */
+void splice_begin(struct conn *c, const char *host);
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * exchange.h: one request and its answer, from the head to the settled charge. The steps stand in a table in
+ * exchange.c; only the driver there moves an exchange on, logs the move and walks back. A step is one file:
+ * parse.c, reserve.c, forward.c, settle.c; meter.c is a branch of forward; refuse.c answers for whoever said no.
+ *
+ * Which HTTP version the agent speaks is behind struct serve_ops; which one the provider speaks is behind upstream.h.
+ */
+#ifndef PURSE_PATH_EXCHANGE_H
+#define PURSE_PATH_EXCHANGE_H
+
+#include "base/buf.h"
+#include "path/conn.h"
+#include "provider/provider.h"
+#include "spend/cost.h"
+#include "wire/http.h"
+
+struct arena;
+struct exchange;
+struct meter;
+struct upstream;
+
+/* The agent's side of an exchange, HTTP/1.1 or HTTP/2. All asynchronous: bytes are queued. */
+struct serve_ops {
+	void (*interim)(struct exchange *x, int status);
+	/* false: the agent is gone (exchange_agent_gone was or will be called). */
+	bool (*head)(struct exchange *x, const struct http_head *head);
+	bool (*body)(struct exchange *x, const void *p, size_t n);
+	void (*fin)(struct exchange *x);   /* the answer is complete */
+	void (*abort)(struct exchange *x); /* it will never be: h1 closes, h2 resets */
+	void (*flush)(struct exchange *x); /* write what is queued now */
+	size_t (*queued)(const struct exchange *x);
+};
+
+/* What became of the money. Only reserve.c and settle.c move it. */
+enum hold_phase { HOLD_NONE, HOLD_HELD, HOLD_SENT, HOLD_OVER };
+
+enum step { STEP_ROUTE, STEP_BODY, STEP_PARSE, STEP_RESERVE, STEP_FORWARD, STEP_SETTLE, STEP_COUNT };
+
+struct exchange {
+	unsigned magic;
+	struct worker *worker;
+	struct list link; /* worker->exchanges */
+	struct arena *arena;
+	struct identity who;
+	char sni[256];
+	int64_t started_ns;      /* boot clock */
+	int64_t first_byte_ns;   /* boot clock; 0 = none yet */
+
+	/* agent's side; serve is NULL once the agent is gone */
+	const struct serve_ops *serve;
+	void *serve_ctx;
+	bool answer_begun, agent_waits_100;
+
+	/* driver */
+	enum step step;
+	bool stepping, breaking, ended;
+
+	/* route and parse */
+	struct http_head request; /* strings in the arena */
+	char path[1024];          /* decoded, prefix removed */
+	const struct path_provider *provider;
+	uint16_t provider_index;
+	enum endpoint endpoint;
+	struct buf body;
+	struct ask ask;
+	struct refusal refusal; /* why, once somebody said no */
+
+	/* reserve */
+	struct price_list *prices; /* a reference: the list this call is priced by */
+	const struct price *price; /* of the model asked for */
+	struct cost_bounds bounds;
+	enum hold_phase hold;
+	nanousd held;
+	uint32_t slot;
+	uint64_t call_id;
+
+	/* forward and meter */
+	struct upstream *up;
+	struct meter *meter;
+	struct report report;
+	int status; /* of the answer, 0 = none yet */
+	bool answer_complete;
+	bool up_paused;
+	const char *end; /* how it ended, for the ledger */
+	char request_id[64];
+};
+
+/* What a step answers. */
+enum stepped { STEP_NEXT, STEP_WAIT, STEP_REFUSED /* x->refusal is set */, STEP_FAILED /* the answer cannot be completed */ };
+
+/* NULL = no memory. The head is copied. Nothing happens before exchange_begin. */
+struct exchange *exchange_new(struct conn *c, const struct serve_ops *serve, void *serve_ctx,
+			      const struct http_head *head);
+/* The first steps; they may end the exchange at once (a refusal), also with serve->abort. */
+void exchange_begin(struct exchange *x);
+/* The server feeds the request body; false when no more is wanted (it was refused: discard the rest). */
+bool exchange_body(struct exchange *x, const void *p, size_t n);
+void exchange_body_end(struct exchange *x);
+/* The server says: connection or stream is gone. x->serve must not be used any more. */
+void exchange_agent_gone(struct exchange *x);
+/* The server says: queued bytes went out, more may come. */
+void exchange_drained(struct exchange *x);
+
+/* Steps say these to the driver, from callbacks. */
+void exchange_go_on(struct exchange *x); /* the current step is done: next */
+void exchange_fail(struct exchange *x);  /* the current step failed after it had answered WAIT; refusal may be set */
+/* A worker that stops: settle now with what is known. */
+void exchange_cut(struct exchange *x);
+
+/* The steps. */
+enum stepped route_run(struct exchange *x);
+enum stepped parse_run(struct exchange *x);
+enum stepped reserve_run(struct exchange *x);
+void reserve_undo(struct exchange *x);
+enum stepped forward_run(struct exchange *x);
+void forward_undo(struct exchange *x);
+/* The agent is gone: true = the call runs on alone to its exact usage, false = break it and estimate. */
+bool forward_goes_on_alone(struct exchange *x);
+void forward_drained(struct exchange *x);
+enum stepped settle_run(struct exchange *x);
+
+/* refuse.c: answers x->refusal in the provider's shape, or ends a begun stream with its error event. */
+void refuse_answer(struct exchange *x);
+/* Convenience: sets x->refusal and returns STEP_REFUSED. */
+enum stepped refuse_because(struct exchange *x, enum refusal_reason why, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * meter.c: three ways to read an answer: not at all, whole (JSON), or event by event (SSE); before that the content
+ * coding is undone, for the meter's copy only.
+ */
+#include "path/meter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/str.h"
+#include "wire/decode.h"
+#include "wire/sse.h"
+
+/* One event may hold images in base64 or a whole compaction. */
+#define EVENT_MAX (16 * 1024 * 1024)
+#define DECODED_MAX (256 * 1024 * 1024)
+
+enum meter_mode { METER_BLIND, METER_WHOLE, METER_EVENTS };
+
+struct meter {
+	const struct provider_ops *ops;
+	enum endpoint endpoint;
+	const struct ask *ask;
+	struct json *json;
+	struct report *report;
+	enum meter_mode mode;
+	bool edits, saw_event;
+	struct decode *decode; /* NULL = identity */
+	struct buf plain;      /* decoded bytes of this feed; WHOLE: the answer so far */
+	struct sse *sse;
+};
+
+static bool media_type_is(const struct http_head *head, struct str type)
+{
+	const struct http_field *f = http_find(head, STR("content-type"));
+	struct str value = f ? f->value : STR("");
+
+	return str_eq_nocase(str_trim(str_cut(&value, ';')), type);
+}
+
+static void open_decoder(struct meter *m, const struct http_head *head)
+{
+	const struct http_field *f = http_find(head, STR("content-encoding"));
+
+	if (!f || str_eq_nocase(f->value, STR("identity")))
+		return;
+	if (http_count(head, STR("content-encoding")) > 1 || decode_new(f->value, DECODED_MAX, &m->decode))
+		m->mode = METER_BLIND; /* usage stays unknown: settled at the estimate */
+}
+
+struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const struct ask *ask, struct json *json,
+			const struct http_head *head, size_t body_max, struct report *report)
+{
+	struct meter *m = calloc(1, sizeof *m);
+	if (!m)
+		return NULL;
+	m->ops = ops;
+	m->endpoint = ep;
+	m->ask = ask;
+	m->json = json;
+	m->report = report;
+	m->mode = media_type_is(head, STR("text/event-stream")) ? METER_EVENTS : METER_WHOLE;
+	buf_init(&m->plain, body_max);
+	open_decoder(m, head);
+	if (m->mode == METER_EVENTS && !(m->sse = sse_new(EVENT_MAX))) {
+		meter_free(m);
+		return NULL;
+	}
+	m->edits = m->mode == METER_EVENTS && !m->decode && ask->hide_usage;
+	return m;
+}
+
+void meter_free(struct meter *m)
+{
+	if (!m)
+		return;
+	decode_free(m->decode);
+	sse_free(m->sse);
+	buf_done(&m->plain);
+	free(m);
+}
+
+bool meter_edits(const struct meter *m) { return m->edits; }
+
+static void go_blind(struct meter *m)
+{
+	m->mode = METER_BLIND;
+	buf_clear(&m->plain);
+}
+
+/* The raw block without what purse caused. */
+static void write_on(const struct sse_event *ev, const struct event_verdict *v, struct buf *edited)
+{
+	size_t at;
+
+	if (v->hide)
+		return;
+	if (!v->cut || ev->data_at < 0) {
+		(void)buf_append(edited, ev->raw.p, ev->raw.n);
+		return;
+	}
+	at = (size_t)ev->data_at + v->cut_at;
+	(void)buf_append(edited, ev->raw.p, at);
+	(void)buf_append(edited, ev->raw.p + at + v->cut, ev->raw.n - at - v->cut);
+}
+
+static void take_event(struct meter *m, const struct sse_event *ev, struct buf *edited)
+{
+	struct event_verdict v = { 0 };
+	bool seen_before = m->report->seen;
+
+	if (ev->has_data)
+		m->ops->read_event(m->json, m->endpoint, m->ask, ev->name, ev->data, m->report, &v);
+	if (!seen_before && m->report->seen)
+		CRASH_POINT("usage-seen");
+	if (!m->saw_event) {
+		m->saw_event = true;
+		CRASH_POINT("first-event");
+	}
+	if (edited)
+		write_on(ev, &v, edited);
+}
+
+static void feed_events(struct meter *m, struct str in, struct buf *edited)
+{
+	struct sse_event ev;
+
+	for (;;) {
+		switch (sse_next(m->sse, &in, &ev)) {
+		case SSE_MORE:
+			return;
+		case SSE_EVENT:
+			take_event(m, &ev, edited);
+			break;
+		case SSE_OVERFLOW:
+			if (edited)
+				(void)buf_append(edited, ev.raw.p, ev.raw.n);
+			break;
+		case SSE_NO_MEMORY:
+			if (edited)
+				(void)buf_append(edited, in.p, in.n);
+			return go_blind(m);
+		}
+	}
+}
+
+void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited)
+{
+	struct str in = { .p = p, .n = n };
+
+	if (m->mode == METER_BLIND) {
+		if (edited)
+			(void)buf_append(edited, p, n);
+		return;
+	}
+	if (m->decode) {
+		if (decode_feed(m->decode, p, n, &m->plain))
+			return go_blind(m);
+		in = (struct str){ .p = buf_ptr(&m->plain), .n = buf_len(&m->plain) };
+	} else if (m->mode == METER_WHOLE && buf_append(&m->plain, p, n)) {
+		return go_blind(m);
+	}
+	if (m->mode == METER_EVENTS) {
+		feed_events(m, in, edited);
+		if (m->decode)
+			buf_clear(&m->plain);
+	}
+}
+
+void meter_end(struct meter *m, struct buf *edited)
+{
+	struct sse_event ev;
+
+	if (m->mode == METER_WHOLE && buf_len(&m->plain))
+		(void)m->ops->read_answer(m->json, m->endpoint, buf_ptr(&m->plain), buf_len(&m->plain), m->report);
+	if (m->mode == METER_EVENTS && sse_end(m->sse, &ev) == SSE_EVENT)
+		take_event(m, &ev, edited);
+	m->mode = METER_BLIND;
+}

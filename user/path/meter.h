@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * meter.h: a branch off the answer: reads usage from a copy of what passes by, in phases: content decode, event split, usage.
+ * What the agent receives does not go through it, with one exception: when purse asked for stream usage that the client
+ * did not want, the event stream is written on event by event, without the parts that purse caused.
+ */
+#ifndef PURSE_PATH_METER_H
+#define PURSE_PATH_METER_H
+
+#include "provider/provider.h"
+#include "wire/http.h"
+
+struct meter;
+
+/* For a metered endpoint; head is the answer's. body_max bounds a whole JSON answer. NULL = no memory. */
+struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const struct ask *ask, struct json *json,
+			const struct http_head *head, size_t body_max, struct report *report);
+void meter_free(struct meter *m); /* NULL ok */
+bool meter_edits(const struct meter *m); /* true: forward what meter_feed puts into `edited` instead of the bytes */
+/* Never fails towards the caller: what cannot be read leaves the report unseen (usage unknown). edited: NULL unless meter_edits. */
+void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited);
+void meter_end(struct meter *m, struct buf *edited);
+
+#endif

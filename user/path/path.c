@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * path.c: the egress as a whole: listeners, shared TLS context, price list, the set of workers. What a connection
+ * goes through is in the step files; what a thread owns is in worker.c.
+ */
+#include "path/path.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "kern/gate.h"
+#include "path/worker.h"
+#include "spend/price.h"
+#include "wire/ca.h"
+#include "wire/tls.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+
+struct path {
+	struct path_options options;
+	struct path_env env;
+	pthread_mutex_t lock; /* prices */
+	struct price_list *prices;
+	struct tls_ctx *client_tls;
+	int listen4, listen6;
+	uint64_t netns_cookie;
+	_Atomic bool stopping;
+	_Atomic int64_t drain_until_ns;
+	struct worker *workers;
+};
+
+/* One descriptor for all workers (no SO_REUSEPORT: another process of the same uid could join the group). */
+static int listener_open(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
+{
+	struct sockaddr_storage ss = { .ss_family = (sa_family_t)family };
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
+	socklen_t len = family == AF_INET ? sizeof *v4 : sizeof *v6;
+	int one = 1;
+
+	if (family == AF_INET) {
+		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		v4->sin_port = htons(port);
+	} else {
+		v6->sin6_addr = in6addr_loopback;
+		v6->sin6_port = htons(port);
+	}
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, 4096) ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len)) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	*ret_port = ntohs(family == AF_INET ? v4->sin_port : v6->sin6_port);
+	return 0;
+}
+
+static int listeners_open(struct path *p, struct err *e)
+{
+	uint16_t port4 = 0, port6 = 0;
+	socklen_t len = sizeof p->netns_cookie;
+
+	int r = listener_open(AF_INET, p->options.listen_port, &p->listen4, &port4);
+	if (r)
+		return err_set(e, -r, "egress: cannot listen on 127.0.0.1:%u: %s; choose another listen_port, or 0",
+			       p->options.listen_port, strerror(-r));
+	/* No ::1 in this namespace is fine: the gate then denies native IPv6 of agents, and clients fall back. */
+	r = listener_open(AF_INET6, p->options.listen_port, &p->listen6, &port6);
+	if (r) {
+		p->listen6 = -1;
+		log_warn("egress", "no listener on ::1 (%s): agents' native IPv6 connections are denied", strerror(-r));
+	}
+	if (getsockopt(p->listen4, SOL_SOCKET, SO_NETNS_COOKIE, &p->netns_cookie, &len))
+		return err_set(e, errno, "egress: SO_NETNS_COOKIE: %s; Linux 5.14 or newer is needed", strerror(errno));
+	gate_set_listeners(p->env.gate, port4, port6, p->netns_cookie);
+	log_info("egress", "listening on 127.0.0.1:%u%s", port4, port6 ? " and ::1" : "");
+	return 0;
+}
+
+static int client_tls_open(struct path *p, struct err *e)
+{
+	unsigned char own[2][32];
+
+	memcpy(own[0], ca_issuer_key_sha256(p->env.ca), 32);
+	memcpy(own[1], ca_root_key_sha256(p->env.ca), 32);
+	const char *extra = p->options.upstream_ca && *p->options.upstream_ca ? p->options.upstream_ca : NULL;
+	return tls_client_ctx_new(extra, (const unsigned char(*)[32])own, 2, &p->client_tls, e);
+}
+
+int path_start(const struct path_options *o, const struct path_env *env, struct price_list *prices, struct path **ret,
+	       struct err *e)
+{
+	struct path *p = calloc(1, sizeof *p);
+	if (!p)
+		return err_set(e, ENOMEM, "egress: no memory");
+	p->options = *o;
+	p->env = *env;
+	p->prices = price_list_ref(prices);
+	p->listen4 = p->listen6 = -1;
+	pthread_mutex_init(&p->lock, NULL);
+	p->workers = calloc(o->workers, sizeof *p->workers);
+
+	int r = p->workers ? 0 : err_set(e, ENOMEM, "egress: no memory");
+	if (!r)
+		r = client_tls_open(p, e);
+	if (!r)
+		r = listeners_open(p, e);
+	for (unsigned i = 0; !r && i < o->workers; i++)
+		r = worker_start(&p->workers[i], p, i, e);
+	if (r) {
+		path_stop(p, 0);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void path_stop(struct path *p, int64_t drain_ms)
+{
+	if (!p)
+		return;
+	atomic_store(&p->drain_until_ns, clock_boot_ns() + drain_ms * 1000000);
+	atomic_store(&p->stopping, true);
+	for (unsigned i = 0; p->workers && i < p->options.workers; i++)
+		worker_stop_join(&p->workers[i]);
+	if (p->listen4 >= 0)
+		close(p->listen4);
+	if (p->listen6 >= 0)
+		close(p->listen6);
+	tls_ctx_unref(p->client_tls);
+	price_list_unref(p->prices);
+	pthread_mutex_destroy(&p->lock);
+	free(p->workers);
+	free(p);
+}
+
+void path_set_prices(struct path *p, struct price_list *prices)
+{
+	pthread_mutex_lock(&p->lock);
+	struct price_list *old = p->prices;
+	p->prices = price_list_ref(prices);
+	pthread_mutex_unlock(&p->lock);
+	price_list_unref(old);
+}
+
+struct price_list *path_prices(struct path *p)
+{
+	pthread_mutex_lock(&p->lock);
+	struct price_list *l = price_list_ref(p->prices);
+	pthread_mutex_unlock(&p->lock);
+	return l;
+}
+
+bool path_is_alive(struct path *p)
+{
+	int64_t now = clock_boot_ns();
+
+	for (unsigned i = 0; i < p->options.workers; i++)
+		if (now - atomic_load_explicit(&p->workers[i].turned_ns, memory_order_relaxed) > 1000000000)
+			return false;
+	return true;
+}
+
+void path_count(struct path *p, struct path_counts *ret)
+{
+	uint64_t *sum = (uint64_t *)ret;
+
+	*ret = (struct path_counts){ 0 };
+	for (unsigned i = 0; i < p->options.workers; i++) {
+		const uint64_t *one = (const uint64_t *)&p->workers[i].counts;
+		for (size_t k = 0; k < sizeof *ret / sizeof *sum; k++)
+			sum[k] += __atomic_load_n(&one[k], __ATOMIC_RELAXED);
+	}
+}
+
+struct tls_ctx *path_client_tls(struct path *p) { return p->client_tls; }
+uint64_t path_netns_cookie(struct path *p) { return p->netns_cookie; }
+int path_listener(struct path *p, bool v6) { return v6 ? p->listen6 : p->listen4; }
+const struct path_options *path_options_of(struct path *p) { return &p->options; }
+const struct path_env *path_env_of(struct path *p) { return &p->env; }
+
+bool path_is_stopping(struct path *p, int64_t *ret_drain_until_ns)
+{
+	if (!atomic_load(&p->stopping))
+		return false;
+	*ret_drain_until_ns = atomic_load(&p->drain_until_ns);
+	return true;
+}
+
+/* ".example.com" matches every name below it, never example.com itself and never "evilexample.com". */
+static bool host_matches(const char *pattern, const char *host)
+{
+	size_t np = strlen(pattern), nh = strlen(host);
+
+	if (pattern[0] != '.')
+		return !strcmp(pattern, host);
+	return nh > np && !strcmp(host + nh - np, pattern);
+}
+
+const struct path_provider *path_provider_of(struct path *p, const char *host, uint16_t *ret_index)
+{
+	for (size_t i = 0; i < p->options.nproviders; i++) {
+		const struct path_provider *one = &p->options.providers[i];
+		for (size_t k = 0; k < one->nhosts; k++)
+			if (host_matches(one->hosts[k], host)) {
+				*ret_index = (uint16_t)i;
+				return one;
+			}
+	}
+	return NULL;
+}

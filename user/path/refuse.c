@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * refuse.c: how purse says no: one table from reason to status and text, in the provider's own error shape, so that the
+ * SDK shows it. `x-should-retry: false` stops the SDKs of OpenAI and Anthropic from trying again (it goes before their status
+ * rules); where waiting helps it is 429 with retry-after instead. Never 5xx for a budget: clients retry those.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "path/exchange.h"
+#include "spend/ledger.h"
+#include "spend/window.h"
+
+struct refusal_row {
+	int status;
+	const char *reason_phrase;
+	bool retry;   /* the client may try again */
+	bool trail;   /* worth a row in the ledger's audit trail */
+	const char *text; /* %s = detail */
+};
+
+static const struct refusal_row rows[REFUSAL_REASON_COUNT] = {
+	[REFUSAL_BUDGET] = { 402, "Payment Required", false, true, "" },
+	[REFUSAL_BUDGET_HELD] = { 429, "Too Many Requests", true, true, "" },
+	[REFUSAL_PAUSED] = { 402, "Payment Required", false, true, "" },
+	[REFUSAL_UNKNOWN_MODEL] = { 400, "Bad Request", false, true,
+		"purse: no price is known for model \"%s\"; a call without a price is refused. Add it to the price list (see `purse prices`)." },
+	[REFUSAL_UNKNOWN_ENDPOINT] = { 403, "Forbidden", false, true,
+		"purse: %s is not an endpoint that purse can meter, so it is refused." },
+	[REFUSAL_BAD_REQUEST] = { 400, "Bad Request", false, false, "purse: %s" },
+	[REFUSAL_BODY_TOO_LARGE] = { 413, "Content Too Large", false, false, "purse: request body too large: %s." },
+	[REFUSAL_NAME_MISMATCH] = { 421, "Misdirected Request", false, true,
+		"purse: %s; every request must name the host of its TLS connection." },
+	[REFUSAL_LEDGER] = { 503, "Service Unavailable", false, false,
+		"purse: the ledger cannot be written now, so no call is let through. Look at `purse status` on the host." },
+	[REFUSAL_OVERLOADED] = { 503, "Service Unavailable", true, false, "purse: too many calls in flight on this host." },
+	[REFUSAL_UPSTREAM_UNREACHABLE] = { 502, "Bad Gateway", true, false, "purse: cannot reach the provider: %s." },
+	[REFUSAL_UPSTREAM_CERT] = { 502, "Bad Gateway", false, true,
+		"purse: the provider's TLS certificate was refused: %s. Nothing was sent." },
+	[REFUSAL_UPSTREAM_PROTOCOL] = { 502, "Bad Gateway", true, false, "purse: the provider's answer broke off or cannot be read: %s." },
+	[REFUSAL_UPSTREAM_TIMEOUT] = { 504, "Gateway Timeout", true, false, "purse: the provider did not answer in time: %s." },
+};
+
+enum stepped refuse_because(struct exchange *x, enum refusal_reason why, const char *fmt, ...)
+{
+	va_list ap;
+
+	x->refusal = (struct refusal){ .reason = why };
+	va_start(ap, fmt);
+	(void)vsnprintf(x->refusal.detail, sizeof x->refusal.detail, fmt, ap);
+	va_end(ap);
+	return STEP_REFUSED;
+}
+
+static void reset_text(const struct refusal *r, char *ret, size_t size)
+{
+	struct tm tm;
+	time_t at = (time_t)r->reset_s;
+
+	if (!r->reset_s || !gmtime_r(&at, &tm))
+		(void)snprintf(ret, size, "does not reset by itself");
+	else
+		(void)strftime(ret, size, "resets at %Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void budget_message(const struct refusal *r, char *ret, size_t size)
+{
+	char limit[32], spent[32], held[32], needed[32], reset[64];
+
+	if (r->reason == REFUSAL_PAUSED) {
+		(void)snprintf(ret, size, "purse: account \"%s\" is paused; `purse agent resume` on the host lets it go on.",
+			       r->account);
+		return;
+	}
+	reset_text(r, reset, sizeof reset);
+	(void)snprintf(ret, size,
+		       "purse: %s budget of \"%s\" %s: spent %s of %s, %s held by calls in flight, this call needs up to %s; %s.",
+		       window_name(r->window), r->account,
+		       r->reason == REFUSAL_BUDGET ? "is used up" : "is held by calls in flight",
+		       usd_show_short(r->spent, spent, sizeof spent), usd_show_short(r->limit, limit, sizeof limit),
+		       usd_show_short(r->held, held, sizeof held), usd_show_short(r->needed, needed, sizeof needed), reset);
+}
+
+static bool is_budget(enum refusal_reason r)
+{
+	return r == REFUSAL_BUDGET || r == REFUSAL_BUDGET_HELD || r == REFUSAL_PAUSED;
+}
+
+static void message_of(const struct refusal *r, char *ret, size_t size)
+{
+	const char *fmt = rows[r->reason].text;
+	const char *at = strstr(fmt, "%s");
+
+	if (is_budget(r->reason))
+		budget_message(r, ret, size);
+	else if (at)
+		(void)snprintf(ret, size, "%.*s%s%s", (int)(at - fmt), fmt, r->detail, at + 2);
+	else
+		(void)snprintf(ret, size, "%s", fmt);
+}
+
+static void answer_whole(struct exchange *x, const struct refusal_row *row, const char *message)
+{
+	struct http_head head = { .status = row->status, .reason = str_of(row->reason_phrase), .keep_alive = true };
+	char request_id[40];
+	struct buf body;
+
+	(void)snprintf(request_id, sizeof request_id, "purse-%" PRIx64, (uint64_t)clock_realtime_ns());
+	buf_init(&body, 64 * 1024);
+	if (x->provider->ops->write_error(&body, row->status, &x->refusal, message, request_id)) {
+		buf_done(&body);
+		return x->serve->abort(x);
+	}
+	head.length = HTTP_LENGTH_FIXED;
+	head.content_length = (int64_t)buf_len(&body);
+	(void)http_add(&head, STR("content-type"), STR("application/json"));
+	if (x->provider->ops != provider_find("anthropic"))
+		(void)http_add(&head, STR("x-request-id"), str_of(request_id));
+	else
+		(void)http_add(&head, STR("request-id"), str_of(request_id));
+	(void)http_add(&head, STR("x-should-retry"), row->retry ? STR("true") : STR("false"));
+	if (x->refusal.reason == REFUSAL_BUDGET_HELD)
+		(void)http_add(&head, STR("retry-after"), STR("1"));
+	(void)http_add(&head, STR("x-purse-refused"), STR("1"));
+	bool is_head = str_eq(x->request.method, STR("HEAD"));
+	if (x->serve->head(x, &head) && (is_head || x->serve->body(x, buf_ptr(&body), buf_len(&body))))
+		x->serve->fin(x);
+	buf_done(&body);
+}
+
+/* The stream's head is out: say why inside it, in the dialect's error event, then end it in good order. */
+static void answer_in_stream(struct exchange *x, const char *message)
+{
+	struct buf event;
+
+	buf_init(&event, 64 * 1024);
+	if (x->ask.stream && !x->provider->ops->write_stream_error(&event, x->endpoint, &x->refusal, message))
+		(void)x->serve->body(x, buf_ptr(&event), buf_len(&event));
+	buf_done(&event);
+	/* Not fin: a cut answer must not look complete. */
+	x->serve->abort(x);
+}
+
+void refuse_answer(struct exchange *x)
+{
+	const struct refusal_row *row = &rows[x->refusal.reason];
+	char message[768];
+
+	message_of(&x->refusal, message, sizeof message);
+	WORKER_COUNT(x->worker, refused, 1);
+	log_info(x->who.subject, "refused (%d): %s", row->status, message);
+	if (row->trail)
+		ledger_refusal(x->worker->env->ledger, x->who.agent, x->provider->name, x->ask.model, &x->refusal,
+			       clock_realtime_ns());
+	if (x->answer_begun)
+		answer_in_stream(x, message);
+	else
+		answer_whole(x, row, message);
+}

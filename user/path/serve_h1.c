@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * serve_h1.c: HTTP/1.1 towards the agent: one exchange at a time; what is pipelined behind it waits in conn->in. While an
+ * answer runs the connection is still read, so that an agent that leaves is noticed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "path/conn.h"
+#include "path/exchange.h"
+#include "wire/h1.h"
+
+#define IDLE_MS (5 * 60 * 1000)
+#define REQUEST_MS (60 * 1000)  /* longest pause inside a request */
+#define PIPELINED_MAX (64 * 1024)
+
+struct h1_server {
+	struct conn *conn;
+	struct h1 *h1;
+	struct exchange *x; /* the one that is open */
+	bool request_done;  /* its request was read to the end */
+	bool no_body;       /* and had nothing to read behind the head */
+	bool keep, chunked; /* of the answer that is being written */
+};
+
+static void h1_feed(struct h1_server *s, struct str in);
+
+/* ---- the agent's side of an exchange */
+
+static void op_interim(struct exchange *x, int status)
+{
+	struct h1_server *s = x->serve_ctx;
+	struct http_head head = { .status = status, .reason = STR("Continue"), .keep_alive = true };
+
+	if (!h1_write_response(&s->conn->out, &head))
+		(void)conn_flush(s->conn);
+}
+
+static bool op_head(struct exchange *x, const struct http_head *from)
+{
+	struct h1_server *s = x->serve_ctx;
+	struct http_head head = *from;
+
+	s->keep = (s->request_done || s->no_body) && x->request.keep_alive && !x->worker->draining;
+	head.http10 = x->request.http10;
+	if (head.length == HTTP_LENGTH_CLOSE)
+		head.length = HTTP_LENGTH_CHUNKED;
+	if (head.length == HTTP_LENGTH_CHUNKED && head.http10) {
+		head.length = HTTP_LENGTH_CLOSE;
+		s->keep = false;
+	}
+	s->chunked = head.length == HTTP_LENGTH_CHUNKED;
+	head.keep_alive = s->keep;
+	return !h1_write_response(&s->conn->out, &head);
+}
+
+static bool op_body(struct exchange *x, const void *p, size_t n)
+{
+	struct h1_server *s = x->serve_ctx;
+
+	if (!n)
+		return true;
+	conn_set_timeout(s->conn, x->worker->options->response_timeout_ms);
+	return !(s->chunked ? h1_write_chunk(&s->conn->out, p, n) : buf_append(&s->conn->out, p, n));
+}
+
+static void op_flush(struct exchange *x)
+{
+	struct h1_server *s = x->serve_ctx;
+	(void)conn_flush(s->conn);
+}
+
+static size_t op_queued(const struct exchange *x)
+{
+	const struct h1_server *s = x->serve_ctx;
+	return buf_len(&s->conn->out);
+}
+
+/* From the loop, not from fin: a train of pipelined refusals must not become a stack of calls. */
+static void next_request(void *ctx)
+{
+	struct conn *c = ctx;
+	struct h1_server *s = c->state;
+	struct buf waiting;
+
+	if (c->closed || c->stage != &stage_h1 || s->x)
+		return;
+	waiting = c->in;
+	buf_init(&c->in, waiting.max);
+	h1_feed(s, (struct str){ .p = buf_ptr(&waiting), .n = buf_len(&waiting) });
+	buf_done(&waiting);
+	if (!c->closed)
+		conn_read_more(c, true);
+}
+
+static void op_fin(struct exchange *x)
+{
+	struct h1_server *s = x->serve_ctx;
+	struct conn *c = s->conn;
+
+	if (s->chunked)
+		(void)h1_write_last_chunk(&c->out);
+	s->x = NULL;
+	s->chunked = false;
+	if (!s->keep)
+		return conn_finish(c);
+	if (conn_flush(c) == -ECONNRESET)
+		return;
+	conn_set_timeout(c, IDLE_MS);
+	if (buf_len(&c->in))
+		(void)loop_defer(c->worker->loop, next_request, c);
+}
+
+static void op_abort(struct exchange *x)
+{
+	struct h1_server *s = x->serve_ctx;
+
+	s->x = NULL;
+	conn_finish(s->conn);
+}
+
+static const struct serve_ops ops = {
+	.interim = op_interim,
+	.head = op_head,
+	.body = op_body,
+	.fin = op_fin,
+	.abort = op_abort,
+	.flush = op_flush,
+	.queued = op_queued,
+};
+
+/* ---- requests */
+
+static void answer_bad(struct h1_server *s, const struct err *e)
+{
+	struct conn *c = s->conn;
+	struct http_head head = { .status = 400, .reason = STR("Bad Request"), .length = HTTP_LENGTH_FIXED };
+
+	log_info(c->who.subject, "bad HTTP/1 request to %s: %s", c->sni, e->text);
+	WORKER_COUNT(c->worker, refused, 1);
+	if (s->x) {
+		struct exchange *x = s->x;
+		s->x = NULL;
+		exchange_agent_gone(x);
+	}
+	(void)http_add(&head, STR("x-should-retry"), STR("false"));
+	(void)h1_write_response(&c->out, &head);
+	conn_finish(c);
+}
+
+static void begin(struct h1_server *s)
+{
+	struct conn *c = s->conn;
+	struct exchange *x;
+
+	if (c->worker->draining)
+		return conn_finish(c);
+	s->request_done = s->chunked = false;
+	s->no_body = h1_head(s->h1)->length == HTTP_LENGTH_NONE;
+	conn_set_timeout(c, REQUEST_MS);
+	x = exchange_new(c, &ops, s, h1_head(s->h1));
+	if (!x) {
+		log_error(c->who.subject, "no memory for an exchange");
+		return conn_close(c);
+	}
+	s->x = x;
+	exchange_begin(x);
+}
+
+static void take_fact(struct h1_server *s, enum h1_fact fact, struct str body, const struct err *e)
+{
+	switch (fact) {
+	case H1_HEAD:
+		return begin(s);
+	case H1_BODY:
+		/* An exchange that is over before its body came has ended this server too (op_head: keep is false). */
+		conn_set_timeout(s->conn, REQUEST_MS);
+		(void)exchange_body(s->x, body.p, body.n);
+		return;
+	case H1_END:
+		s->request_done = true;
+		if (s->x) {
+			conn_set_timeout(s->conn, s->conn->worker->options->response_timeout_ms * 2);
+			exchange_body_end(s->x);
+		}
+		return;
+	case H1_BAD:
+		return answer_bad(s, e);
+	case H1_MORE:
+		return;
+	}
+}
+
+static void h1_feed(struct h1_server *s, struct str in)
+{
+	struct conn *c = s->conn;
+
+	for (;;) {
+		struct str body = { 0 };
+		struct err e = { 0 };
+		if (s->x && s->request_done) {
+			if (buf_append(&c->in, in.p, in.n))
+				return conn_close(c);
+			return conn_read_more(c, buf_len(&c->in) < PIPELINED_MAX);
+		}
+		enum h1_fact fact = h1_next(s->h1, &in, &body, &e);
+		if (fact == H1_MORE)
+			return;
+		take_fact(s, fact, body, &e);
+		/* Answered and lingering, or closed: this server is gone. */
+		if (c->closed || c->stage != &stage_h1)
+			return;
+	}
+}
+
+static void h1_readable(struct conn *c)
+{
+	char *scratch = c->worker->scratch;
+
+	for (int i = 0; i < 8 && !c->closed && c->stage == &stage_h1; i++) {
+		ssize_t got = conn_read(c, scratch, WORKER_SCRATCH);
+		if (got <= 0)
+			return;
+		h1_feed(c->state, (struct str){ .p = scratch, .n = (size_t)got });
+		if (!c->closed && !(c->wants & LOOP_READ))
+			return;
+	}
+	conn_read_soon(c);
+}
+
+static void h1_writable(struct conn *c)
+{
+	struct h1_server *s = c->state;
+
+	if (s->x)
+		exchange_drained(s->x);
+}
+
+static void h1_timeout(struct conn *c)
+{
+	struct h1_server *s = c->state;
+
+	if (s->x)
+		log_info(c->who.subject, "connection to %s: no progress, closed", c->sni);
+	conn_close(c);
+}
+
+static void h1_closed(struct conn *c)
+{
+	struct h1_server *s = c->state;
+	struct exchange *x = s->x;
+
+	s->x = NULL;
+	if (x)
+		exchange_agent_gone(x);
+	h1_free(s->h1);
+	free(s);
+	c->state = NULL;
+}
+
+const struct stage stage_h1 = {
+	.name = "http/1.1",
+	.readable = h1_readable,
+	.writable = h1_writable,
+	.timeout = h1_timeout,
+	.close = h1_closed,
+};
+
+void h1_server_begin(struct conn *c)
+{
+	struct h1_server *s = calloc(1, sizeof *s);
+	if (!s || !(s->h1 = h1_new(H1_REQUESTS))) {
+		free(s);
+		return conn_close(c);
+	}
+	s->conn = c;
+	c->state = s;
+	conn_set_stage(c, &stage_h1);
+	conn_set_timeout(c, IDLE_MS);
+	h1_readable(c);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * settle.c: the one place where a sent call becomes a charge, once per call id. What the provider reported decides; where it
+ * reported nothing, the documented estimate does, marked so. Unknown is never zero.
+ *
+ *   answer                                   | charge
+ *   usage reported (also in an error)        | its exact cost, by the model and tier in the answer
+ *   status other than 2xx, no usage          | 0: providers bill no failed request
+ *   2xx whose stream failed before output    | 0: an error event instead of an answer
+ *   anything else that was sent              | estimate: input as held (or exact), output as seen
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "kern/gate.h"
+#include "path/exchange.h"
+#include "spend/budget.h"
+#include "spend/ledger.h"
+#include "spend/price.h"
+
+struct verdict {
+	nanousd cost;
+	bool estimated;
+	enum tier tier;
+	const struct price *price;
+};
+
+static const struct price *price_of(const struct exchange *x, const char *model)
+{
+	return model[0] ? price_find(x->prices, x->provider->prices_as, model, clock_realtime_ns() / 1000000000) : NULL;
+}
+
+/* Each part by its own model; one without a price makes the whole unknown. */
+static bool cost_of_parts(const struct exchange *x, struct verdict *v)
+{
+	nanousd sum = 0;
+
+	for (size_t i = 0; i < x->report.nparts; i++) {
+		const struct usage_part *part = &x->report.parts[i];
+		const struct price *p = part->model[0] ? price_of(x, part->model) : v->price;
+		nanousd one;
+		bool clamped;
+		if (!p || cost_of(p, &part->usage, v->tier, x->provider->multiplier_pct, &one, &clamped) ||
+		    __builtin_add_overflow(sum, one, &sum))
+			return false;
+	}
+	v->cost = sum;
+	return true;
+}
+
+static bool cost_of_report(const struct exchange *x, struct verdict *v)
+{
+	bool clamped = false;
+
+	if (x->report.parts_overflow)
+		return false;
+	if (x->report.nparts)
+		return cost_of_parts(x, v);
+	if (cost_of(v->price, &x->report.usage, v->tier, x->provider->multiplier_pct, &v->cost, &clamped))
+		return false;
+	if (clamped)
+		log_warn(x->who.subject, "call %llu: the provider's usage has a part larger than its whole",
+			 (unsigned long long)x->call_id);
+	return true;
+}
+
+static bool is_success(const struct exchange *x) { return x->status >= 200 && x->status < 300; }
+
+static struct verdict decide(const struct exchange *x)
+{
+	const struct report *r = &x->report;
+	const struct price *served = price_of(x, r->model);
+	struct verdict v = {
+		.price = served ? served : x->price,
+		.tier = r->tier_said ? r->tier : x->ask.tier,
+		/* Served by a model that has no price here: charged as the one asked for, and said so. */
+		.estimated = r->model[0] && !served,
+	};
+
+	if (r->seen && cost_of_report(x, &v))
+		return v;
+	if (!r->seen && x->status && !is_success(x))
+		return (struct verdict){ .price = v.price, .tier = v.tier };
+	if (!r->seen && r->failed && !r->output_seen)
+		return (struct verdict){ .price = v.price, .tier = v.tier };
+	v.estimated = true;
+	if (r->seen || cost_estimate(v.price, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes,
+				     r->reasoning_hidden, x->held, &v.cost))
+		v.cost = x->held;
+	return v;
+}
+
+static void fill_record(const struct exchange *x, const struct verdict *v, struct ledger_call *c)
+{
+	int64_t now = clock_boot_ns(), took = now - x->started_ns;
+
+	*c = (struct ledger_call){
+		.call_id = x->call_id,
+		.pid = x->who.flow.pid,
+		.cgroup_id = x->who.flow.agent_cgroup,
+		.endpoint = x->endpoint,
+		.tier = v->tier,
+		.usage = x->report.usage,
+		.usage_known = x->report.seen,
+		.held = x->held,
+		.cost = v->cost,
+		.estimated = v->estimated,
+		.status = x->status,
+		.started_ns = gate_holds(x->worker->env->gate)[x->slot].started_realtime_ns,
+		.first_byte_us = x->first_byte_ns ? (x->first_byte_ns - x->started_ns) / 1000 : -1,
+		.total_us = took / 1000,
+		.slot = x->slot,
+	};
+	(void)snprintf(c->agent, sizeof c->agent, "%s", x->who.agent);
+	(void)snprintf(c->account, sizeof c->account, "%s",
+		       gate_accounts(x->worker->env->gate)[x->who.flow.account].name);
+	(void)snprintf(c->comm, sizeof c->comm, "%.*s", (int)sizeof x->who.flow.comm, x->who.flow.comm);
+	(void)snprintf(c->provider, sizeof c->provider, "%s", x->provider->name);
+	(void)snprintf(c->model, sizeof c->model, "%s", x->ask.model);
+	(void)snprintf(c->served_model, sizeof c->served_model, "%s", x->report.model);
+	(void)snprintf(c->price, sizeof c->price, "%.24s/%.24s@%.12s", v->price->provider, v->price->model,
+		       v->price->as_of);
+	(void)snprintf(c->end, sizeof c->end, "%s", x->end);
+	(void)snprintf(c->request_id, sizeof c->request_id, "%s", x->request_id);
+}
+
+enum stepped settle_run(struct exchange *x)
+{
+	const struct path_env *env = x->worker->env;
+	struct ledger_call record;
+
+	if (x->endpoint == ENDPOINT_FREE || x->hold != HOLD_SENT) {
+		WORKER_COUNT(x->worker, free_calls, x->endpoint == ENDPOINT_FREE);
+		return STEP_NEXT;
+	}
+	struct verdict v = decide(x);
+	fill_record(x, &v, &record);
+	nanousd overrun = budget_charge(env->budget, x->slot, v.cost, v.estimated);
+	ledger_call(env->ledger, &record);
+	x->hold = HOLD_OVER;
+
+	WORKER_COUNT(x->worker, settled, 1);
+	WORKER_COUNT(x->worker, estimated, v.estimated);
+	if (overrun > 0) {
+		WORKER_COUNT(x->worker, overruns, 1);
+		log_warn(x->who.subject, "call %llu (%s) cost %lld nano-dollars more than its hold",
+			 (unsigned long long)x->call_id, x->ask.model, (long long)overrun);
+	}
+	return STEP_NEXT;
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * splice.c: the side road for what is not LLM traffic: bytes go both ways unread. A named connection is dialled at an
+ * address that *purse* resolves for that name (the agent's own choice of address proves nothing), and never at one where
+ * only LLM traffic lives; one without a name goes to the address that was asked for.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "kern/gate.h"
+#include "path/conn.h"
+#include "path/dial.h"
+#include "path/names.h"
+
+#define PIPE_BYTES (64 * 1024)
+#define IDLE_MS (15 * 60 * 1000)
+
+/* One direction. */
+struct flow_pipe {
+	int from, to;
+	struct buf queued;
+	bool ended, told; /* from said EOF; to was told */
+};
+
+struct splice {
+	struct conn *conn; /* owns the agent's descriptor and everything about identity */
+	struct names_wait *name;
+	struct dial *dial;
+	int fd;
+	struct loop_io *io;
+	struct flow_pipe up, down;
+	char host[256];
+};
+
+static void splice_close_state(struct conn *c)
+{
+	struct splice *s = c->state;
+
+	names_cancel(s->name);
+	dial_cancel(s->dial);
+	loop_io_free(s->io);
+	if (s->fd >= 0)
+		close(s->fd);
+	buf_done(&s->up.queued);
+	buf_done(&s->down.queued);
+	free(s);
+	c->state = NULL;
+}
+
+/* false: broken. */
+static bool pipe_move(struct flow_pipe *p)
+{
+	for (;;) {
+		if (!p->ended && buf_len(&p->queued) < PIPE_BYTES) {
+			char *to = buf_reserve(&p->queued, PIPE_BYTES);
+			ssize_t got = to ? recv(p->from, to, PIPE_BYTES, MSG_DONTWAIT) : -1;
+			if (!to || (got < 0 && errno != EAGAIN && errno != EINTR))
+				return false;
+			if (got == 0)
+				p->ended = true;
+			if (got > 0)
+				buf_grew(&p->queued, (size_t)got);
+		}
+		if (!buf_len(&p->queued))
+			break;
+		ssize_t sent = send(p->to, buf_ptr(&p->queued), buf_len(&p->queued), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+			return true;
+		if (sent < 0)
+			return false;
+		buf_consume(&p->queued, (size_t)sent);
+	}
+	buf_shrink(&p->queued);
+	if (p->ended && !p->told) {
+		p->told = true;
+		(void)shutdown(p->to, SHUT_WR);
+	}
+	return true;
+}
+
+static unsigned pipe_wants_from(const struct flow_pipe *p)
+{
+	return !p->ended && buf_len(&p->queued) < PIPE_BYTES ? LOOP_READ : 0;
+}
+
+static unsigned pipe_wants_to(const struct flow_pipe *p) { return buf_len(&p->queued) ? LOOP_WRITE : 0; }
+
+static void splice_move(struct splice *s)
+{
+	struct conn *c = s->conn;
+
+	if (s->fd < 0)
+		return; /* still dialling: the agent's bytes wait in the socket */
+	if (!pipe_move(&s->up) || !pipe_move(&s->down) || (s->up.told && s->down.told))
+		return conn_close(c);
+	conn_set_timeout(c, IDLE_MS);
+	loop_io_want(s->io, pipe_wants_from(&s->down) | pipe_wants_to(&s->up));
+	c->wants = pipe_wants_from(&s->up);
+	c->tls_wants_write = pipe_wants_to(&s->down) != 0;
+	loop_io_want(c->io, c->wants | pipe_wants_to(&s->down));
+}
+
+static void splice_readable(struct conn *c) { splice_move(c->state); }
+
+static void splice_timeout(struct conn *c)
+{
+	log_info(c->who.subject, "spliced connection closed: idle for 15 minutes");
+	conn_close(c);
+}
+
+static const struct stage stage_splice = {
+	.name = "splice",
+	.readable = splice_readable,
+	.writable = splice_readable,
+	.timeout = splice_timeout,
+	.close = splice_close_state,
+};
+
+static void peer_ready(void *ctx, unsigned ready) { splice_move(ctx); }
+
+static void connected(void *ctx, int fd, const char *error)
+{
+	struct splice *s = ctx;
+	struct conn *c = s->conn;
+
+	s->dial = NULL;
+	if (fd < 0) {
+		log_info(c->who.subject, "splice to %s: %s", s->host[0] ? s->host : "the address asked for", error);
+		return conn_close(c);
+	}
+	s->fd = fd;
+	s->up.from = s->down.to = c->fd;
+	s->up.to = s->down.from = fd;
+	if (buf_append(&s->up.queued, buf_ptr(&c->in), buf_len(&c->in)) ||
+	    loop_io_new(c->worker->loop, fd, peer_ready, s, &s->io))
+		return conn_close(c);
+	buf_clear(&c->in);
+	WORKER_COUNT(c->worker, spliced, 1);
+	splice_move(s);
+}
+
+static void address_bytes(const struct sockaddr_storage *ss, uint8_t ret[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (ss->ss_family == AF_INET6) {
+		memcpy(ret, &((const struct sockaddr_in6 *)ss)->sin6_addr, 16);
+		return;
+	}
+	memcpy(ret, mapped, 12);
+	memcpy(ret + 12, &((const struct sockaddr_in *)ss)->sin_addr, 4);
+}
+
+static bool is_dedicated(struct conn *c, const struct sockaddr_storage *ss)
+{
+	struct gate_endpoint found;
+	uint8_t addr[16];
+
+	address_bytes(ss, addr);
+	return !gate_find_endpoint(c->worker->env->gate, addr, &found) && found.class == GATE_CLASS_DEDICATED;
+}
+
+static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, unsigned n)
+{
+	struct conn *c = s->conn;
+	struct sockaddr_storage good[NAMES_ADDRS_MAX];
+	unsigned ngood = 0;
+
+	for (unsigned i = 0; i < n && ngood < NAMES_ADDRS_MAX; i++)
+		if (!is_dedicated(c, &addrs[i]))
+			good[ngood++] = addrs[i];
+	if (!ngood) {
+		log_warn(c->who.subject, "splice to %s refused: it resolves to an address of an LLM provider", s->host);
+		return conn_close(c);
+	}
+	if (dial_start(c->worker->loop, good, ngood, c->worker->options->connect_timeout_ms, connected, s, &s->dial))
+		conn_close(c);
+}
+
+static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error)
+{
+	struct splice *s = ctx;
+
+	s->name = NULL;
+	if (!n) {
+		log_info(s->conn->who.subject, "splice: cannot resolve %s: %s", s->host, error);
+		return conn_close(s->conn);
+	}
+	splice_dial(s, addrs, n);
+}
+
+static struct sockaddr_storage address_asked_for(const struct gate_flow *f)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct sockaddr_storage ss = { 0 };
+
+	if (!memcmp(f->dst, mapped, 12)) {
+		struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(f->dport);
+		memcpy(&v4->sin_addr, f->dst + 12, 4);
+	} else {
+		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(f->dport);
+		memcpy(&v6->sin6_addr, f->dst, 16);
+	}
+	return ss;
+}
+
+void splice_begin(struct conn *c, const char *host)
+{
+	struct splice *s = calloc(1, sizeof *s);
+	if (!s)
+		return conn_close(c);
+	s->conn = c;
+	s->fd = -1;
+	buf_init(&s->up.queued, 4 * PIPE_BYTES);
+	buf_init(&s->down.queued, 4 * PIPE_BYTES);
+	memcpy(s->host, host, strlen(host) + 1); /* a hello's sni: at most 255 */
+	c->state = s;
+	conn_set_stage(c, &stage_splice);
+	conn_set_timeout(c, c->worker->options->connect_timeout_ms * 2);
+	conn_read_more(c, false);
+
+	if (!host[0]) {
+		struct sockaddr_storage to = address_asked_for(&c->who.flow);
+		splice_dial(s, &to, 1);
+	} else if (names_get(c->worker->names, host, c->who.flow.dport, resolved, s, &s->name)) {
+		conn_close(c);
+	}
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * worker.c: a thread's life: makes its loop, its pool, its name cache; takes connections until told to stop; then lets
+ * calls in flight finish until the drain deadline, settles what is left and frees everything.
+ */
+#include "path/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/loop.h"
+#include "path/conn.h"
+#include "path/exchange.h"
+#include "path/names.h"
+#include "path/upstream.h"
+
+#define TICK_MS 200
+
+static void listen4_ready(void *ctx, unsigned ready)
+{
+	struct worker *w = ctx;
+	accept_ready(w, path_listener(w->path, false));
+}
+
+static void listen6_ready(void *ctx, unsigned ready)
+{
+	struct worker *w = ctx;
+	accept_ready(w, path_listener(w->path, true));
+}
+
+static void drain_begin(struct worker *w)
+{
+	w->draining = true;
+	loop_io_free(w->listen4);
+	loop_io_free(w->listen6);
+	w->listen4 = w->listen6 = NULL;
+}
+
+/* Cutting an exchange settles it at once; its conn goes with it or below. */
+static void drain_step(struct worker *w)
+{
+	if (clock_boot_ns() >= w->drain_until_ns)
+		while (!list_empty(&w->exchanges))
+			exchange_cut(list_entry(w->exchanges.next, struct exchange, link));
+	if (!list_empty(&w->exchanges))
+		return;
+	list_for_each_safe(pos, tmp, &w->conns)
+		conn_close(list_entry(pos, struct conn, link));
+	loop_stop(w->loop);
+}
+
+static void woken(void *ctx)
+{
+	struct worker *w = ctx;
+
+	if (!path_is_stopping(w->path, &w->drain_until_ns))
+		return;
+	if (!w->draining)
+		drain_begin(w);
+	drain_step(w);
+}
+
+static void ticked(void *ctx)
+{
+	struct worker *w = ctx;
+	int64_t now = clock_boot_ns();
+
+	atomic_store_explicit(&w->turned_ns, now, memory_order_relaxed);
+	upstreams_prune(w->upstreams, now);
+	if (w->draining)
+		drain_step(w);
+	loop_timer_set(w->tick, TICK_MS);
+}
+
+static void worker_free_parts(struct worker *w)
+{
+	loop_io_free(w->listen4);
+	loop_io_free(w->listen6);
+	loop_timer_free(w->tick);
+	loop_wake_free(w->wake);
+	upstreams_free(w->upstreams);
+	names_free(w->names);
+	json_free(w->json);
+	free(w->scratch);
+	if (w->loop)
+		loop_free(w->loop);
+	w->loop = NULL;
+}
+
+static int worker_make_parts(struct worker *w)
+{
+	int r = loop_new(&w->loop);
+
+	if (!r)
+		r = loop_wake_new(w->loop, woken, w, &w->wake);
+	if (!r)
+		r = loop_timer_new(w->loop, ticked, w, &w->tick);
+	if (!r)
+		r = loop_io_new(w->loop, path_listener(w->path, false), listen4_ready, w, &w->listen4);
+	if (!r && path_listener(w->path, true) >= 0)
+		r = loop_io_new(w->loop, path_listener(w->path, true), listen6_ready, w, &w->listen6);
+	if (!r)
+		r = names_new(w->loop, &w->names);
+	if (!r)
+		r = upstreams_new(w, &w->upstreams);
+	if (!r && !(w->json = json_new()))
+		r = -ENOMEM;
+	if (!r && !(w->scratch = calloc(1, WORKER_SCRATCH + JSON_PADDING)))
+		r = -ENOMEM;
+	return r;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_io_want(w->listen4, LOOP_READ);
+	if (w->listen6)
+		loop_io_want(w->listen6, LOOP_READ);
+	ticked(w);
+	loop_run(w->loop);
+	worker_free_parts(w);
+	return NULL;
+}
+
+int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e)
+{
+	sigset_t all, before;
+
+	w->path = p;
+	w->options = path_options_of(p);
+	w->env = path_env_of(p);
+	w->index = index;
+	list_init(&w->conns);
+	list_init(&w->exchanges);
+	atomic_store(&w->turned_ns, clock_boot_ns());
+
+	int r = worker_make_parts(w);
+	if (!r) {
+		/* Signals are the main thread's. */
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		r = -pthread_create(&w->thread, NULL, worker_main, w);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	if (r) {
+		worker_free_parts(w);
+		return err_set(e, -r, "egress: worker %u: %s", index, strerror(-r));
+	}
+	w->started = true;
+	return 0;
+}
+
+void worker_stop_join(struct worker *w)
+{
+	if (!w->started)
+		return;
+	loop_wake_send(w->wake);
+	pthread_join(w->thread, NULL);
+	w->started = false;
+}

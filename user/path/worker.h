@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * worker.h: one thread of the egress: a loop and what its connections share. Nothing in here is touched by another
+ * thread but the fields marked so. The environment (gate, budget, ledger, ca) is shared by all and thread-safe.
+ */
+#ifndef PURSE_PATH_WORKER_H
+#define PURSE_PATH_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "path/path.h"
+
+struct json;
+struct loop;
+struct loop_io;
+struct loop_timer;
+struct loop_wake;
+struct names;
+struct tls_ctx;
+struct upstreams;
+
+#define WORKER_SCRATCH (64 * 1024)
+
+struct worker {
+	struct path *path;
+	const struct path_options *options;
+	const struct path_env *env;
+	unsigned index;
+	pthread_t thread;
+	bool started;
+
+	struct loop *loop;
+	struct loop_wake *wake; /* the one door for other threads: look at path->stopping */
+	struct loop_timer *tick;
+	struct loop_io *listen4, *listen6;
+
+	struct json *json;
+	char *scratch; /* WORKER_SCRATCH + JSON_PADDING bytes; used within one callback only */
+	struct names *names;
+	struct upstreams *upstreams;
+
+	struct list conns;     /* struct conn, all open ones */
+	struct list exchanges; /* struct exchange, all open ones, also those whose agent is gone */
+	bool draining;
+	int64_t drain_until_ns;
+
+	struct path_counts counts; /* written here only, with relaxed stores; read by path_count */
+	_Atomic int64_t turned_ns; /* CLOCK_BOOTTIME of the last tick; read by path_is_alive */
+};
+
+/* Counters are single-writer: a relaxed store is enough for a reader that never sees half a word. */
+#define WORKER_COUNT(w, what, by) \
+	__atomic_store_n(&(w)->counts.what, (w)->counts.what + (uint64_t)(by), __ATOMIC_RELAXED)
+
+int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e);
+void worker_stop_join(struct worker *w); /* after path->stopping was set: drains, joins, frees */
+
+/* ---- what workers ask of the path as a whole (path.c) */
+struct price_list *path_prices(struct path *p); /* a reference: price_list_unref */
+struct tls_ctx *path_client_tls(struct path *p); /* borrowed */
+const struct path_options *path_options_of(struct path *p);
+const struct path_env *path_env_of(struct path *p);
+uint64_t path_netns_cookie(struct path *p);
+int path_listener(struct path *p, bool v6); /* -1 = none */
+bool path_is_stopping(struct path *p, int64_t *ret_drain_until_ns);
+/* The provider that owns this host name, and its index. NULL = not an LLM name. */
+const struct path_provider *path_provider_of(struct path *p, const char *host, uint16_t *ret_index);
+
+#endif
