@@ -43,8 +43,8 @@ static __always_inline __u64 caller_agent(void)
 	return bpf_get_current_ancestor_cgroup_id(GATE_CGROUP_DEPTH) ? AGENT_UNKNOWN : found;
 }
 
-/* The same walk over the cgroup of the socket that a packet belongs to. */
-static __always_inline __u64 packet_agent(struct __sk_buff *skb)
+/* The same walk over the cgroup of the socket that a packet belongs to. A function of its own, as in packet.h. */
+__noinline __u64 packet_agent(struct __sk_buff *skb)
 {
 	__u64 found = 0;
 

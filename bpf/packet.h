@@ -14,6 +14,9 @@
 #define IPV4_HEADER 20
 #define IPV6_HEADER 40
 #define IPV4_OPTIONS_MAX 40
+#define IPV6_NEXT_HEADER 6
+#define IPV6_DESTINATION 24
+#define PACKET_REROUTED (-1)
 #define IPV6_CHAIN_MAX 8 /* more extension headers than this nobody sends in earnest */
 
 struct packet {
@@ -22,8 +25,13 @@ struct packet {
 	bool is_rerouted; /* also when the headers could not be read to their end */
 };
 
+/*
+ * The loops below are global functions: the verifier reads each once, by itself. Inlined, every way out of them is a
+ * state of its own for all that follows, and older kernels give up at a million instructions.
+ */
+
 /* RFC 791 section 3.1: END and NOP are one byte, every other option has its length in the second. */
-static __always_inline bool ipv4_is_rerouted(struct __sk_buff *skb, __u32 len)
+__noinline int ipv4_is_rerouted(struct __sk_buff *skb, __u32 len)
 {
 	enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_LOOSE_ROUTE = 131, OPTION_STRICT_ROUTE = 137 };
 	__u32 at = 0;
@@ -50,24 +58,25 @@ static __always_inline bool ipv4_is_rerouted(struct __sk_buff *skb, __u32 len)
 	return true;
 }
 
-/* RFC 8200 section 4: the chain of extension headers. Sets *ret_protocol at its end. */
-static __always_inline bool ipv6_is_rerouted(struct __sk_buff *skb, __u8 next, __u8 *ret_protocol)
+/* RFC 8200 section 4: the protocol at the end of the chain of extension headers, or PACKET_REROUTED. */
+__noinline int ipv6_last_protocol(struct __sk_buff *skb)
 {
 	enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION = 60, MOBILITY = 135 };
 	__u32 at = IPV6_HEADER;
+	__u8 next;
 
+	if (bpf_skb_load_bytes(skb, IPV6_NEXT_HEADER, &next, 1))
+		return PACKET_REROUTED;
 	for (int i = 0; i < IPV6_CHAIN_MAX; i++) {
 		__u8 header[2];
 
 		if (next == ROUTING)
-			return true;
+			return PACKET_REROUTED;
 		if (next != HOP_BY_HOP && next != FRAGMENT && next != AUTHENTICATION && next != DESTINATION &&
-		    next != MOBILITY) {
-			*ret_protocol = next;
-			return false;
-		}
+		    next != MOBILITY)
+			return next;
 		if (bpf_skb_load_bytes(skb, at, header, sizeof(header)))
-			return true;
+			return PACKET_REROUTED;
 		if (next == FRAGMENT)
 			at += 8;
 		else if (next == AUTHENTICATION)
@@ -76,13 +85,13 @@ static __always_inline bool ipv6_is_rerouted(struct __sk_buff *skb, __u8 next, _
 			at += (header[1] + 1) * 8;
 		next = header[0];
 	}
-	return true;
+	return PACKET_REROUTED;
 }
 
 /* False: neither IPv4 nor IPv6, or cut short. */
 static __always_inline bool packet_read(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 protocol = 0;
+	int protocol;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		__u32 h[IPV4_HEADER / 4];
@@ -95,11 +104,10 @@ static __always_inline bool packet_read(struct __sk_buff *skb, struct packet *p)
 		p->dst = address_v4(h[4]);
 		p->is_rerouted = words != 5 && (words < 5 || ipv4_is_rerouted(skb, (words - 5) * 4));
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		__u8 next;
-
-		if (bpf_skb_load_bytes(skb, 6, &next, 1) || bpf_skb_load_bytes(skb, 24, p->dst.b, 16))
+		if (bpf_skb_load_bytes(skb, IPV6_DESTINATION, p->dst.b, sizeof(p->dst.b)))
 			return false;
-		p->is_rerouted = ipv6_is_rerouted(skb, next, &protocol);
+		protocol = ipv6_last_protocol(skb);
+		p->is_rerouted = protocol == PACKET_REROUTED;
 	} else {
 		return false;
 	}

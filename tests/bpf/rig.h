@@ -76,6 +76,7 @@ static struct rig {
 	int egress4, egress6;
 	int provider[3];     /* TCP listeners: captured, other, DNS port */
 	int provider_udp[3]; /* UDP, same ports */
+	int accepted; /* the last connection that arrived, kept open: closing it may end the flow */
 	struct seen *seen;
 	pid_t owner;
 } rig;
@@ -189,6 +190,12 @@ static UNUSED void dress_namespace(void)
 	}
 	(void)close(fd);
 	(void)close(fd6);
+	/* Ping sockets for every group, so that the gate is what refuses them. */
+	fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)!write(fd, "0 2147483647", 12);
+		(void)close(fd);
+	}
 }
 
 static int open_listener(const char *addr, int port, int type, uint16_t *ret_port)
@@ -211,7 +218,7 @@ static int open_listener(const char *addr, int port, int type, uint16_t *ret_por
 
 /* ---- leftovers */
 
-static void end_group(const char *dir)
+static void kill_group(const char *dir)
 {
 	char path[PATH_MAX + 16];
 	int fd;
@@ -222,6 +229,11 @@ static void end_group(const char *dir)
 		(void)!write(fd, "1", 1);
 		(void)close(fd);
 	}
+}
+
+static void end_group(const char *dir)
+{
+	kill_group(dir);
 	for (int i = 0; i < 100 && cgroup_remove(dir) == -EBUSY; i++)
 		(void)usleep(10000);
 }
@@ -262,6 +274,10 @@ static void rig_down(void)
 		return;
 	gate_close(rig.g);
 	rig.g = NULL;
+	/* Actors of a test that failed are still there and share the lock. */
+	kill_group(rig.root);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
 	end_pins(rig.pin_dir);
 	end_group(rig.root);
 }
@@ -378,6 +394,7 @@ static UNUSED int rig_up(bool open_gate)
 	socklen_t size = sizeof(rig.netns_cookie);
 	struct err e = { "" };
 
+	sweep(rig.mount_point, kill_group);
 	sweep("/sys/fs/bpf", end_pins);
 	sweep(rig.mount_point, end_group);
 	dress_namespace();
@@ -476,7 +493,7 @@ static UNUSED int act(const char *cgroup, script_fn script, void *ctx)
 
 enum place { NOWHERE, AT_PROVIDER, AT_EGRESS4, AT_EGRESS6, AT_PROVIDER_UDP };
 
-/* Takes the next connection or datagram; waits up to wait_ms for one. */
+/* Takes the next connection (kept open until the next call) or datagram; waits up to wait_ms for one. */
 static UNUSED enum place arrival(int wait_ms, struct sockaddr_storage *ret_peer)
 {
 	struct pollfd p[8] = { { .fd = rig.egress4 }, { .fd = rig.egress6 } };
@@ -489,6 +506,9 @@ static UNUSED enum place arrival(int wait_ms, struct sockaddr_storage *ret_peer)
 	}
 	for (int i = 0; i < 8; i++)
 		p[i].events = POLLIN;
+	if (rig.accepted > 0)
+		(void)close(rig.accepted);
+	rig.accepted = 0;
 	if (poll(p, 8, wait_ms) <= 0)
 		return NOWHERE;
 	for (int i = 0; i < 8; i++) {
@@ -500,10 +520,7 @@ static UNUSED enum place arrival(int wait_ms, struct sockaddr_storage *ret_peer)
 		if (places[i] == AT_PROVIDER_UDP) {
 			(void)recvfrom(p[i].fd, buf, sizeof(buf), 0, (struct sockaddr *)ret_peer, &size);
 		} else {
-			int fd = accept4(p[i].fd, (struct sockaddr *)ret_peer, &size, SOCK_CLOEXEC);
-
-			if (fd >= 0)
-				(void)close(fd);
+			rig.accepted = accept4(p[i].fd, (struct sockaddr *)ret_peer, &size, SOCK_CLOEXEC);
 		}
 		return places[i];
 	}

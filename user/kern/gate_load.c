@@ -185,7 +185,7 @@ static int attach_hook(struct gate *g, struct gate_hook *h, struct err *e)
 		}
 		log_warn("gate", "%s: update in place failed (%s); attaching anew", h->name, strerror(-ret));
 	} else if (old) {
-		log_warn("gate", "%s: the pinned link is on another cgroup or a dead one; attaching anew", h->name);
+		log_info("gate", "%s: its pinned link is on another cgroup or a dead one; attaching anew", h->name);
 	}
 	ret = attach_new(g, h, path, e);
 	if (old)

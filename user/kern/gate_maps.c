@@ -35,12 +35,19 @@ static int map_array(struct gate *g, enum gate_map m, size_t bytes, void *ret, s
 	return 0;
 }
 
+/* The kernel maps an array only through a descriptor that may write; a mapping for reading is what keeps a peek from it. */
+static bool is_mapped(enum gate_map m)
+{
+	return m == GATE_MAP_ACCOUNTS || m == GATE_MAP_HOLDS || m == GATE_MAP_STATE;
+}
+
 int gate_maps_open(struct gate *g, struct err *e)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = g->is_readonly ? BPF_F_RDONLY : 0);
 	int ret = 0;
 
 	for (int m = 0; m < GATE_MAP_COUNT; m++) {
+		LIBBPF_OPTS(bpf_obj_get_opts, opts,
+			    .file_flags = g->is_readonly && !is_mapped((enum gate_map)m) ? BPF_F_RDONLY : 0);
 		char path[PATH_MAX];
 
 		/* The ring has one reader, the daemon. */
