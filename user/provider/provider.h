@@ -32,7 +32,7 @@ struct ask {
 	bool cache_write_1h; /* a ttl of 1h stands somewhere */
 	bool audio;
 	bool unbounded_tools; /* server-side tools that loop without a declared bound */
-	enum tier tier;      /* the dearest that the answer may have: UNKNOWN for auto */
+	enum tier tier;      /* the dearest that the answer may have: UNKNOWN for auto, STANDARD for flex */
 	int64_t body_bytes;  /* size of the body: input tokens <= bytes + extra_input_tokens */
 	int64_t extra_input_tokens; /* allowance for what the provider adds unseen */
 	int64_t max_output;  /* per choice; -1 = the request does not bound it */

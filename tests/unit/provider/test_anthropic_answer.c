@@ -149,6 +149,11 @@ static const struct stream_case streams[] = {
 	    BLOCK("\"type\":\"web_search_tool_result\",\"content\":[]"), TEXT("x"),
 	    DELTA("\"input_tokens\":15665,\"output_tokens\":50,\"server_tool_use\":{\"web_search_requests\":2,\"web_fetch_requests\":0}"), STOP },
 	  { .seen = true, .ended = true, .model = "c", .bytes = 1, .u = { .input = 15665, .output = 50, .web_searches = 2 } } },
+	{ "a search was begun: input is not exact any more", { .stream = true },
+	  { START("\"input_tokens\":20"), BLOCK("\"type\":\"server_tool_use\",\"name\":\"web_search\",\"input\":{}") },
+	  { .model = "c" } },
+	{ "a search may come", { .max_searches = 5 }, { START("\"input_tokens\":20") }, { .model = "c" } },
+	{ "server tools may come", { .unbounded_tools = true }, { START("\"input_tokens\":20") }, { .model = "c" } },
 	{ "iterations", { .stream = true },
 	  { START("\"input_tokens\":1128,\"output_tokens\":2"), TEXT("x"),
 	    DELTA("\"input_tokens\":2411,\"output_tokens\":145,\"server_tool_use\":{\"web_search_requests\":1},\"iterations\":["

@@ -267,6 +267,11 @@ static const struct stream_case streams[] = {
 	  { { "", "{\"model\":\"m\",\"choices\":[{\"delta\":{}}],\"x_groq\":{\"usage\":{\"prompt_tokens\":13,\"completion_tokens\":20}}}", NULL },
 	    { "", "[DONE]", NULL } },
 	  { .seen = true, .ended = true, .model = "m", .u = { .input = 13, .output = 20 } } },
+	{ "a breakdown said again: the last", CHAT,
+	  { { "", "{\"choices\":[{}],\"usage_breakdown\":{\"models\":[{\"model\":\"a\",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}]}}", NULL },
+	    { "", "{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":3},\"x_groq\":{\"usage_breakdown\":{\"models\":[{\"model\":\"a\",\"usage\":{\"prompt_tokens\":1,"
+	      "\"completion_tokens\":1}},{\"model\":\"b\",\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":2}}]}}}", "" } },
+	  { .seen = true, .parts = 2, .u = { .input = 3, .output = 3 } } },
 	{ "Mistral thinking", CHAT,
 	  { { "", C("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"Okay\"}]}]") "}", NULL },
 	    { "", C("\"content\":\"x\"") ",\"p\":\"abcdef\"}", NULL },

@@ -240,6 +240,7 @@ static const struct flag_case flags[] = {
 	{ RESPONSES, "\"input\":[{\"type\":\"item_reference\",\"id\":\"i\"}]", .hidden = true },
 	{ RESPONSES, "\"input\":[{\"id\":\"i\",\"type\":\"reasoning\",\"summary\":[]}]", .hidden = true },
 	{ RESPONSES, "\"input\":[{\"type\":\"reasoning\",\"encrypted_content\":\"AAAA\"},{\"type\":\"message\"}]", .searches = 0 },
+	{ RESPONSES, "\"input\":[{\"type\":\"reasoning\",\"encrypted_content\":\"AAAA\"},{\"type\":\"reasoning\"}]", .hidden = true },
 	{ RESPONSES, "\"previous_response_id\":\"r\"", .hidden = true },
 	{ RESPONSES, "\"previous_response_id\":null", .searches = 0 },
 	{ RESPONSES, "\"conversation\":{\"id\":\"c\"}", .hidden = true },
