@@ -24,7 +24,7 @@ static const struct route routes[] = {
 
 static enum endpoint classify(struct str method, struct str path)
 {
-	return route_find(routes, sizeof(routes) / sizeof(routes[0]), method, path);
+	return routes_classify(routes, sizeof(routes) / sizeof(routes[0]), method, path);
 }
 
 const struct provider_ops anthropic_ops = {

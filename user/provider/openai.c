@@ -49,12 +49,12 @@ static const struct route compatible_routes[] = {
 
 static enum endpoint classify(struct str method, struct str path)
 {
-	return route_find(openai_routes, sizeof(openai_routes) / sizeof(openai_routes[0]), method, path);
+	return routes_classify(openai_routes, sizeof(openai_routes) / sizeof(openai_routes[0]), method, path);
 }
 
 static enum endpoint classify_compatible(struct str method, struct str path)
 {
-	return route_find(compatible_routes, sizeof(compatible_routes) / sizeof(compatible_routes[0]), method, path);
+	return routes_classify(compatible_routes, sizeof(compatible_routes) / sizeof(compatible_routes[0]), method, path);
 }
 
 static const struct openai_traits openai = { .asks_for_usage = true, .completions_default = true };

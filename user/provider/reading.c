@@ -295,7 +295,7 @@ static bool pattern_matches(const char *pattern, struct str path)
 	}
 }
 
-enum endpoint route_find(const struct route *routes, size_t n, struct str method, struct str path)
+enum endpoint routes_classify(const struct route *routes, size_t n, struct str method, struct str path)
 {
 	if (path.n == 0)
 		return ENDPOINT_UNKNOWN;

@@ -98,6 +98,6 @@ struct route {
 	const char *method, *pattern;
 	enum endpoint endpoint;
 };
-enum endpoint route_find(const struct route *routes, size_t n, struct str method, struct str path);
+enum endpoint routes_classify(const struct route *routes, size_t n, struct str method, struct str path);
 
 #endif
