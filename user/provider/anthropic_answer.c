@@ -306,10 +306,11 @@ static void read_start(struct reading *g, const struct ask *ask)
 
 static void read_block(struct reading *g)
 {
+	/* Sealed thinking and calls without arguments are output that has no text. */
+	g->next.output_seen |= g->block_type.text[0] != '\0';
 	if (!note_is(&g->block_type, "server_tool_use"))
 		return;
 	g->next.input_exact = false; /* its result will be read as input */
-	g->next.output_seen = true;
 	g->next.usage.web_searches += note_is(&g->block_name, "web_search"); /* until the usage says how many */
 }
 

@@ -32,6 +32,7 @@ enum {
 	AT_FILTER_RESULTS,
 	AT_TEXT,
 	AT_REASONING_TEXT,
+	AT_REASONING_SEALED,
 	AT_AUDIO,
 	AT_DELTA,
 	AT_ITEM_TYPE,
@@ -75,6 +76,7 @@ struct reading {
 	{ at "refusal", AT_TEXT }, \
 	{ at "reasoning_content", AT_REASONING_TEXT }, /* DeepSeek, z.ai, vLLM */ \
 	{ at "reasoning", AT_REASONING_TEXT },         /* Groq, OpenRouter */ \
+	{ at "reasoning_details[].data", AT_REASONING_SEALED }, /* OpenRouter: encrypted */ \
 	{ at "tool_calls[].function.name", AT_TEXT }, \
 	{ at "tool_calls[].function.arguments", AT_TEXT }, \
 	{ at "tool_calls[].custom.input", AT_TEXT }, \
@@ -174,6 +176,7 @@ static bool take_item(struct reading *g)
 		      (g->item_action.text[0] == '\0' || note_is(&g->item_action, "search"));
 
 	g->reasoning_item |= note_is(&g->item_type, "reasoning");
+	g->next.output_seen |= g->item_type.text[0] != '\0'; /* a reasoning item or a call may have no text */
 	note_clear(&g->item_type);
 	note_clear(&g->item_action);
 	return search;
@@ -208,6 +211,14 @@ static void take_reasoning(struct reading *g, const struct json_value *v)
 	g->next.reasoning_shown |= v->kind == JSON_STRING && v->s.n > 0;
 }
 
+static void take_sealed(struct reading *g, const struct json_value *v)
+{
+	bool there = v->kind == JSON_STRING && v->s.n > 0;
+
+	g->reasoning_item |= there;
+	g->next.output_seen |= there;
+}
+
 static void take_usage_member(struct reading *g, const struct json_value *v)
 {
 	g->usage_member = *v;
@@ -240,6 +251,7 @@ static void hit(void *ctx, int id, const struct json_value *v)
 	case AT_FILTER_RESULTS: g->filter_results |= there; break;
 	case AT_TEXT: output_text(&g->next, v); break;
 	case AT_REASONING_TEXT: take_reasoning(g, v); break;
+	case AT_REASONING_SEALED: take_sealed(g, v); break;
 	case AT_AUDIO: g->reasoning_item |= there; break; /* tokens that the text does not show either */
 	case AT_DELTA: g->delta_bytes = v->kind == JSON_STRING ? v->s.n : 0; break;
 	case AT_ITEM_TYPE: note_take(&g->item_type, v); break;

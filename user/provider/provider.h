@@ -65,7 +65,7 @@ struct report {
 	bool parts_overflow; /* more parts than fit: cost is then unknown, settle at the hold */
 	/* For the estimate when no usage comes: bytes of output text (deltas, unescaped) seen so far. */
 	int64_t output_bytes;
-	bool output_seen;
+	bool output_seen; /* some output began, with or without text */
 	bool reasoning_hidden; /* reasoning happens that the text does not show */
 	bool reasoning_shown;  /* reasoning came as text: private to the readers */
 	bool input_exact;      /* usage.input* came early and exact (Anthropic message_start) */

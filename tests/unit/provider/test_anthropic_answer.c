@@ -154,6 +154,9 @@ static const struct stream_case streams[] = {
 	  { .model = "c" } },
 	{ "a search may come", { .max_searches = 5 }, { START("\"input_tokens\":20") }, { .model = "c" } },
 	{ "server tools may come", { .unbounded_tools = true }, { START("\"input_tokens\":20") }, { .model = "c" } },
+	{ "sealed thinking, then zeros: unknown", { .stream = true },
+	  { START("\"input_tokens\":20"), BLOCK("\"type\":\"redacted_thinking\",\"data\":\"AAAA\""), DELTA("\"output_tokens\":0"), STOP },
+	  { .ended = true, .hidden = true, .exact = true, .model = "c", .u = { .input = 20 } } },
 	{ "iterations", { .stream = true },
 	  { START("\"input_tokens\":1128,\"output_tokens\":2"), TEXT("x"),
 	    DELTA("\"input_tokens\":2411,\"output_tokens\":145,\"server_tool_use\":{\"web_search_requests\":1},\"iterations\":["

@@ -21,6 +21,7 @@ struct want {
 	enum tier tier;
 	struct usage u;
 	int64_t bytes;
+	bool begun; /* output, though no text of it */
 	size_t parts;
 	bool overflow;
 };
@@ -39,7 +40,7 @@ static void check(const char *name, const struct report *r, const struct want *w
 			 (long long)r->usage.cache_write_1h, (long long)r->usage.output, (long long)r->usage.reasoning,
 			 (long long)r->usage.audio_input, (long long)r->usage.audio_output,
 			 (long long)r->usage.web_searches);
-	if (r->output_bytes != w->bytes || r->output_seen != (w->bytes > 0) || r->nparts != w->parts ||
+	if (r->output_bytes != w->bytes || r->output_seen != (w->bytes > 0 || w->begun) || r->nparts != w->parts ||
 	    r->parts_overflow != w->overflow)
 		fail_msg("%s: bytes %lld parts %zu overflow %d", name, (long long)r->output_bytes, r->nparts,
 			 r->parts_overflow);
@@ -346,6 +347,13 @@ static const struct stream_case streams[] = {
 	    { "error", "{\"type\":\"error\",\"error\":{\"code\":\"insufficient_quota\"}}", NULL },
 	    { "response.failed", "{\"type\":\"response.failed\",\"response\":{\"model\":\"m\",\"error\":{\"code\":\"insufficient_quota\"},\"usage\":null}}", NULL } },
 	  { .failed = true, .ended = true, .model = "m" } },
+	{ "Responses failed after reasoning: output began", RESPONSES,
+	  { { "", "{\"type\":\"response.output_item.added\",\"item\":{\"type\":\"reasoning\",\"summary\":[]}}", NULL },
+	    { "", "{\"type\":\"response.failed\",\"response\":{\"usage\":null}}", NULL } },
+	  { .failed = true, .ended = true, .hidden = true, .begun = true } },
+	{ "encrypted reasoning", CHAT,
+	  { { "", C("\"content\":\"\",\"reasoning\":null,\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"AAAA\"}]") "}", NULL } },
+	  { .hidden = true, .begun = true, .model = "m" } },
 	{ "Responses failed after work: charged", RESPONSES,
 	  { { "", "{\"type\":\"response.output_text.delta\",\"delta\":\"a\"}", NULL },
 	    { "", "{\"type\":\"response.failed\",\"response\":{\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":12}}}", NULL } },
@@ -353,7 +361,7 @@ static const struct stream_case streams[] = {
 	{ "xAI counts server tools", RESPONSES,
 	  { { "", "{\"type\":\"response.completed\",\"response\":{\"model\":\"g\",\"output\":[{\"type\":\"web_search_call\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":12,"
 	      "\"num_server_side_tools_used\":3}}}", NULL } },
-	  { .seen = true, .ended = true, .model = "g", .u = { .input = 9, .output = 12, .web_searches = 3 } } },
+	  { .seen = true, .ended = true, .begun = true, .model = "g", .u = { .input = 9, .output = 12, .web_searches = 3 } } },
 	{ "Responses usage is not hidden", RESPONSES,
 	  { { "", "{\"type\":\"response.completed\",\"response\":{},\"usage\":null}", NULL } }, { .ended = true } },
 };
