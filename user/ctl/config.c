@@ -20,6 +20,7 @@
 #include "ctl/config_rows.h"
 #include "ctl/nearest.h"
 #include "ctl/units.h"
+#include "ctl_abi.h"
 
 #define CONFIG_FILE_MAX (4u << 20)
 #define CONFIG_MEMORY_MAX (64u << 20)
@@ -512,6 +513,14 @@ int config_parse(const char *name, const char *text, size_t len, struct config *
 		r = make(name, y, ret, e);
 	yaml_free(y);
 	return r;
+}
+
+void config_resolve(const char *flag, const char **ret_path, bool *ret_named)
+{
+	const char *env = getenv(PURSE_CONFIG_ENV);
+
+	*ret_named = flag || (env && env[0]);
+	*ret_path = flag ? flag : env && env[0] ? env : PURSE_CONFIG_PATH;
 }
 
 int config_load(const char *path, bool named, struct config **ret, struct err *e)

@@ -86,6 +86,8 @@ struct config {
 	struct arena *arena; /* owns all of the above */
 };
 
+/* Which file: the flag (NULL = none given), else $PURSE_CONFIG, else the usual place; the first two have to exist. */
+void config_resolve(const char *flag, const char **ret_path, bool *ret_named);
 /* path: the file. named: somebody asked for this file, so that it has to exist. */
 int config_load(const char *path, bool named, struct config **ret, struct err *e);
 /* The same from memory; name is what complaints call it. */

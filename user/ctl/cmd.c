@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cmd.c: the table of commands and what they share. */
+#include "ctl/cmd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "ctl/records.h"
+#include "ctl_abi.h"
+
+const struct command commands[] = {
+	{ "run", "[flags] [--] CMD ARGS…", "run CMD as an agent with a budget", NULL, cmd_run },
+	{ "status", "", "daemon, agents, accounts and what is left", NULL, cmd_status },
+	{ "agent", "add|set|rm|pause|resume NAME [flags]", "agents: who is metered", NULL, cmd_agent },
+	{ "account", "add|set|rm NAME [flags]", "accounts that agents share", NULL, cmd_account },
+	{ "ledger", "[flags]", "calls, refusals and changes on record", NULL, cmd_ledger },
+	{ "events", "[-f]", "what the gate refused lately", NULL, cmd_events },
+	{ "prices", "[--provider P]", "the price list", NULL, cmd_prices },
+	{ "trust", "install|env|show", "how clients come to trust purse's certificates", NULL, cmd_trust },
+	{ "doctor", "", "what this machine can do and what is wrong", NULL, cmd_doctor },
+	{ "audit", "", "do balances, holds and ledger agree?", NULL, cmd_audit },
+	{ "config", "check|show [FILE]", "check a config file, show what is in force", NULL, cmd_config },
+	{ "uninstall", "", "take the gate off this machine: enforcement ends", NULL, cmd_uninstall },
+	{ 0 },
+};
+
+#define AT(member) offsetof(struct cli, member)
+const struct args_row cli_rows[] = {
+	{ .name = "--config", .letter = 'c', .type = ARGS_TEXT, .offset = AT(config_flag), .value = "FILE",
+	  .help = "config file; default $" PURSE_CONFIG_ENV ", else " PURSE_CONFIG_PATH },
+	{ .name = "--json", .type = ARGS_SWITCH, .offset = AT(json), .help = "machine-readable output" },
+	{ .name = "--help", .letter = 'h', .type = ARGS_SWITCH, .offset = AT(help), .help = "this text" },
+	{ .name = "--version", .letter = 'V', .type = ARGS_SWITCH, .offset = AT(version), .help = "print the version" },
+};
+const size_t cli_nrows = sizeof(cli_rows) / sizeof(cli_rows[0]);
+
+int cli_fail(const struct err *e, int exit_code)
+{
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "purse: %s\n", e->text);
+	return exit_code;
+}
+
+int cli_usage(const struct command *self, const struct err *e)
+{
+	(void)fprintf(stderr, "purse %s: %s\nusage: purse %s %s\n", self->name, e->text, self->name, self->usage);
+	return PURSE_EXIT_USAGE;
+}
+
+static void print_help(const struct command *self, const struct args_row *rows, size_t nrows)
+{
+	(void)printf("usage: purse %s %s\n%s.\n", self->name, self->usage, self->help);
+	if (self->more)
+		(void)printf("\n%s\n", self->more);
+	if (nrows) {
+		(void)printf("\nflags:\n");
+		args_help(stdout, rows, nrows);
+	}
+	(void)printf("\nglobal flags:\n");
+	args_help(stdout, cli_rows, cli_nrows);
+}
+
+int cli_args(struct cli *cli, const struct command *self, const struct args_row *rows, size_t nrows, void *into,
+	     char **argv, size_t min, size_t max, struct args *ret, bool *ret_done)
+{
+	struct args_table tables[] = { { rows, nrows, into }, { cli_rows, cli_nrows, cli } };
+	struct err e = { "" };
+	bool is_run = max > ARGS_WORDS_MAX;
+
+	*ret_done = true;
+	if (args_read(tables, 2, argv, is_run, cli_now_s(), ret, &e) < 0) {
+		/* `purse run --help` and the like work beside other mistakes. */
+		return cli_usage(self, &e);
+	}
+	if (cli->help) {
+		print_help(self, rows, nrows);
+		return PURSE_EXIT_OK;
+	}
+	if (!is_run && ret->rest)
+		for (char **word = ret->rest; *word && ret->nwords < ARGS_WORDS_MAX; word++)
+			ret->words[ret->nwords++] = *word;
+	if (!is_run && (ret->nwords < min || ret->nwords > max)) {
+		if (ret->nwords > max)
+			(void)err_set(&e, EINVAL, "\"%s\" is one word too many", ret->words[max]);
+		else
+			(void)err_set(&e, EINVAL, "a word is missing");
+		return cli_usage(self, &e);
+	}
+	*ret_done = false;
+	return PURSE_EXIT_OK;
+}
+
+int cli_config(struct cli *cli)
+{
+	struct err e = { "" };
+
+	if (cli->config)
+		return PURSE_EXIT_OK;
+	config_resolve(cli->config_flag, &cli->config_path, &cli->config_named);
+	if (config_load(cli->config_path, cli->config_named, &cli->config, &e) < 0)
+		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	if (config_place(cli->config->run_dir, PURSE_SOCKET_NAME, cli->socket, sizeof(cli->socket)) < 0) {
+		(void)err_set(&e, ENAMETOOLONG, "run_dir \"%s\" is too long for a socket", cli->config->run_dir);
+		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	}
+	return PURSE_EXIT_OK;
+}
+
+int cli_call(struct cli *cli, const char *method, const char *target, const char *body, struct client_answer *ret)
+{
+	struct err e = { "" };
+	int exit_code = cli_config(cli);
+
+	if (exit_code)
+		return exit_code;
+	int r = client_call(cli->socket, method, target, body, ret, &e);
+	if (r < 0)
+		return cli_fail(&e, r == -ENOTCONN ? PURSE_EXIT_NO_DAEMON : PURSE_EXIT_FAILURE);
+	if (ret->status >= 200 && ret->status < 300)
+		return PURSE_EXIT_OK;
+	record_field(&ret->body, "error.message", e.text, sizeof(e.text));
+	if (!e.text[0])
+		(void)err_set(&e, EPROTO, "the daemon answered %d to %s %s", ret->status, method, target);
+	client_answer_done(ret);
+	return cli_fail(&e, PURSE_EXIT_FAILURE);
+}
+
+int cli_print_json(const struct client_answer *a)
+{
+	size_t n = buf_len(&a->body);
+
+	if (n > 0 && fwrite(buf_ptr(&a->body), 1, n, stdout) != n)
+		return PURSE_EXIT_FAILURE;
+	if (n > 0 && buf_ptr(&a->body)[n - 1] != '\n')
+		(void)putchar('\n');
+	return fflush(stdout) ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
+}
+
+const char *cli_usd(const char *amount, char *mem, size_t size)
+{
+	bool negative = amount[0] == '-';
+	nanousd v;
+
+	if (!amount[0])
+		return "-";
+	if (str_to_usd(str_of(amount + negative), true, &v) < 0)
+		return amount;
+	return usd_show_short(negative ? -v : v, mem, size);
+}
+
+int64_t cli_now_s(void)
+{
+	return clock_realtime_ns() / 1000000000;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_status.c: `purse status`: the daemon's own words as tables. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/cmd.h"
+#include "ctl/records.h"
+#include "ctl/table.h"
+#include "ctl/units.h"
+#include "ctl_abi.h"
+
+static bool is_true(const char *word)
+{
+	return strcmp(word, "true") == 0;
+}
+
+/* ---- daemon */
+
+enum { D_VERSION, D_PID, D_UPTIME, D_HEALTHY, D_PORT4, D_PORT6, D_IN_FLIGHT, D_LEDGER, D_GATE, D_PROBLEM, D_COUNT };
+static const char *const daemon_fields[D_COUNT] = {
+	[D_VERSION] = "daemon.version", [D_PID] = "daemon.pid", [D_UPTIME] = "daemon.uptime_s",
+	[D_HEALTHY] = "daemon.healthy", [D_PORT4] = "daemon.port4", [D_PORT6] = "daemon.port6",
+	[D_IN_FLIGHT] = "daemon.in_flight", [D_LEDGER] = "daemon.ledger_healthy", [D_GATE] = "daemon.gate_ok",
+	[D_PROBLEM] = "daemon.gate_problem",
+};
+
+static void show_daemon(void *ctx, const char *const *v)
+{
+	long up = strtol(v[D_UPTIME], NULL, 10);
+
+	(void)printf("pursed %s, pid %s, up %ldd %02ld:%02ld:%02ld: %s\n", v[D_VERSION], v[D_PID], up / 86400, up / 3600 % 24,
+		     up / 60 % 60, up % 60, is_true(v[D_HEALTHY]) ? "healthy" : "NOT HEALTHY");
+	(void)printf("listening on 127.0.0.1:%s", v[D_PORT4]);
+	if (strcmp(v[D_PORT6], "0") != 0)
+		(void)printf(" and [::1]:%s", v[D_PORT6]);
+	(void)printf(", %s calls in flight\n", v[D_IN_FLIGHT]);
+	if (!is_true(v[D_LEDGER]))
+		(void)printf("ledger: cannot write; new calls are refused until it can\n");
+	if (!is_true(v[D_GATE]))
+		(void)printf("gate: %s\n", v[D_PROBLEM][0] ? v[D_PROBLEM] : "not verified");
+}
+
+/* ---- agents */
+
+enum { G_NAME, G_CGROUP, G_ID, G_MISSING, G_PAUSED, G_EXHAUSTED, G_FAILURE, G_COUNT };
+static const char *const agent_fields[G_COUNT] = {
+	[G_NAME] = "name", [G_CGROUP] = "cgroup", [G_ID] = "cgroup_id", [G_MISSING] = "cgroup_missing",
+	[G_PAUSED] = "paused", [G_EXHAUSTED] = "on_exhausted", [G_FAILURE] = "on_failure",
+};
+static const char *const agent_heads[] = { "AGENT", "STATE", "CGROUP", "ON_EXHAUSTED", "ON_FAILURE" };
+
+static void show_agent(void *ctx, const char *const *v)
+{
+	struct table *t = ctx;
+
+	table_cell(t, v[G_NAME]);
+	table_cell(t, is_true(v[G_MISSING]) ? "cgroup gone" : is_true(v[G_PAUSED]) ? "paused" : "enrolled");
+	table_cell(t, v[G_CGROUP]);
+	table_cell(t, v[G_EXHAUSTED]);
+	table_cell(t, v[G_FAILURE]);
+}
+
+/* ---- accounts: one line per window */
+
+enum { A_NAME, A_PARENT, A_PAUSED, A_CALLS, A_REFUSALS, A_WINDOWS };
+enum { W_LIMIT, W_SPENT, W_HELD, W_LEFT, W_RESETS, W_FIELDS };
+static const char *const account_heads[] = { "ACCOUNT", "ABOVE", "WINDOW", "SPENT", "HELD", "LIMIT", "LEFT", "RESETS",
+					     "CALLS", "REFUSED" };
+
+static void show_account(void *ctx, const char *const *v)
+{
+	struct table *t = ctx;
+	bool first = true;
+	char mem[32];
+
+	for (int w = 0; w < WINDOW_COUNT; w++) {
+		const char *const *x = v + A_WINDOWS + w * W_FIELDS;
+
+		if (!x[W_SPENT][0])
+			continue;
+		table_cellf(t, "%s%s", first ? v[A_NAME] : "", first && is_true(v[A_PAUSED]) ? " (paused)" : first ? "" : " ");
+		table_cell(t, first ? v[A_PARENT] : " ");
+		table_cell(t, units_window_names[w]);
+		table_cell(t, cli_usd(x[W_SPENT], mem, sizeof(mem)));
+		table_cell(t, cli_usd(x[W_HELD], mem, sizeof(mem)));
+		table_cell(t, cli_usd(x[W_LIMIT], mem, sizeof(mem)));
+		table_cell(t, cli_usd(x[W_LEFT], mem, sizeof(mem)));
+		table_cell(t, x[W_RESETS]);
+		table_cell(t, first ? v[A_CALLS] : " ");
+		table_cell(t, first ? v[A_REFUSALS] : " ");
+		first = false;
+	}
+}
+
+static int show_accounts(const struct buf *json)
+{
+	static const char *const names[W_FIELDS] = { "limit", "spent", "held", "left", "resets_at" };
+	const char *fields[A_WINDOWS + WINDOW_COUNT * W_FIELDS] = { "name", "parent", "paused", "calls", "refusals" };
+	char paths[WINDOW_COUNT * W_FIELDS][48];
+	struct table t;
+
+	for (int i = 0; i < WINDOW_COUNT * W_FIELDS; i++) {
+		(void)snprintf(paths[i], sizeof(paths[i]), "windows.%s.%s", units_window_names[i / W_FIELDS],
+			       names[i % W_FIELDS]);
+		fields[A_WINDOWS + i] = paths[i];
+	}
+	table_init(&t, account_heads, 10, 0x378);
+	int r = records_read(json, "accounts[]", fields, A_WINDOWS + WINDOW_COUNT * W_FIELDS, show_account, &t);
+	if (table_rows(&t)) {
+		(void)printf("\n");
+		table_print(&t, stdout);
+	}
+	return r;
+}
+
+int cmd_status(struct cli *cli, const struct command *self, char **argv)
+{
+	struct client_answer a;
+	struct args args;
+	struct table t;
+	bool done;
+	int exit_code = cli_args(cli, self, NULL, 0, NULL, argv, 0, 0, &args, &done);
+
+	if (done)
+		return exit_code;
+	exit_code = cli_call(cli, "GET", "/v1/status", NULL, &a);
+	if (exit_code)
+		return exit_code;
+	if (cli->json) {
+		exit_code = cli_print_json(&a);
+		client_answer_done(&a);
+		return exit_code;
+	}
+	int r = records_read(&a.body, NULL, daemon_fields, D_COUNT, show_daemon, NULL);
+	table_init(&t, agent_heads, 5, 0);
+	if (r == 0)
+		r = records_read(&a.body, "agents[]", agent_fields, G_COUNT, show_agent, &t);
+	if (table_rows(&t)) {
+		(void)printf("\n");
+		table_print(&t, stdout);
+	} else {
+		(void)printf("\nno agents yet: `purse agent add NAME --day 25USD`, or `purse run -- CMD`\n");
+	}
+	if (r == 0)
+		r = show_accounts(&a.body);
+	client_answer_done(&a);
+	return r ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
+}
