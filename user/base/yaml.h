@@ -21,7 +21,9 @@ enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
 /* name is what errors call the file. */
 int yaml_parse(const char *name, const char *text, size_t len, struct yaml **ret, struct err *e);
 int yaml_load(const char *path, size_t max_bytes, struct yaml **ret, struct err *e);
-void yaml_free(struct yaml *y);
+/* libyaml exports a yaml_free of its own and would call ours instead (both are extern "C"). */
+#define yaml_free purse_yaml_free
+void yaml_free(struct yaml *y); /* NULL ok */
 const struct yaml_node *yaml_root(const struct yaml *y); /* NULL = empty file */
 
 /* All take NULL as a node that is nothing: no scalar, no members, null. */
