@@ -13,6 +13,20 @@
  *
  *   hold -> sent -> charge -> free      (row durable before free)
  *   hold -> release                     (nothing went upstream)
+ *
+ * The arrays are pinned and outlive the daemon, so what stands in them at the start is a claim, not a balance. The order
+ * of a start (replay.h does the middle part):
+ *
+ *   budget_new            every row is wiped: nothing left anywhere, the gate denies; holds are kept as orphans
+ *   budget_seed           no call id and no moment seen before is given again
+ *   budget_set_account    parents first; the kernel still reads left = 0
+ *   budget_restore        what the ledger says was spent
+ *   budget_orphans/adopt  what was in flight; nothing is held after this
+ *   budget_open           what is left is published, holds are taken from here on (-EOWNERDEAD before)
+ *
+ * Reading the accounts array without the lock: read start_s, left_nanousd, held_nanousd, start_s again. A start_s that is
+ * BUDGET_CHANGING or differs means that the row was being changed: read again. Otherwise held <= left (P1), unless an
+ * operator cut a limit below what was spent or a provider billed more than was held; left never shows more than there is.
  */
 #ifndef PURSE_SPEND_BUDGET_H
 #define PURSE_SPEND_BUDGET_H
@@ -22,6 +36,9 @@
 #include "terms.h"
 
 struct budget;
+
+/* In gate_window.start_s while limit and left of a window change together. */
+#define BUDGET_CHANGING INT64_C(-1)
 
 int budget_new(struct gate_account *accounts, size_t naccounts, struct gate_hold *holds, size_t nholds,
 	       struct budget **ret);
@@ -42,8 +59,17 @@ int budget_set_account(struct budget *b, const struct account_spec *spec, int64_
 int budget_remove_account(struct budget *b, const char *name, struct err *e); /* -EBUSY: children or holds */
 int budget_pause(struct budget *b, const char *name, bool paused); /* -ENOENT */
 uint32_t budget_find(struct budget *b, const char *name); /* 0 = none */
-/* Replay: adds what the ledger says was spent in the window instance that holds now_s. Before any hold is taken. */
+/* Replay: adds what the ledger says this account itself spent in the window instances that hold now_s, here and in every account
+ * above. */
 void budget_restore(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT]);
+/* The same for an account that comes back while its money still counts at `counted_at` (0 = nowhere) and above: it moves, and is
+ * never counted twice nor out of sight in between. */
+void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT], uint32_t counted_at);
+
+/* No call id up to `call_id` and no moment before `seen_ns` (realtime) is given out from now on. */
+void budget_seed(struct budget *b, uint64_t call_id, int64_t seen_ns);
+/* Ends the start: what is left is published to the gate, holds are taken. */
+void budget_open(struct budget *b);
 
 /* ---- calls */
 struct hold_request {
@@ -69,6 +95,10 @@ nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estima
 void budget_settled(struct budget *b, uint32_t slot); /* the row is durable: slot free */
 void budget_count_refusal(struct budget *b, uint32_t account);
 
+/* The hold as it stands; its started_realtime_ns (never before any earlier hold's, also when the clock went back) is what the ledger
+ * row must carry. Valid until budget_settled or budget_release. */
+void budget_get_hold(struct budget *b, uint32_t slot, struct gate_hold *ret);
+
 /* Fail closed while the ledger cannot write: new holds answer -EOWNERDEAD. */
 void budget_close_holds(struct budget *b, bool closed);
 
@@ -76,6 +106,8 @@ void budget_close_holds(struct budget *b, bool closed);
 struct orphan {
 	uint32_t slot;
 	struct gate_hold hold; /* a copy */
+	char name[GATE_NAME_MAX];    /* the account that held it, as it was called then; "" = cannot be told */
+	char account[GATE_NAME_MAX]; /* where it is charged: that one, else the first above it that still exists, else `name` */
 };
 /* Fills up to n, returns how many there are. HELD ones are released at once and are not reported. */
 size_t budget_orphans(struct budget *b, struct orphan *ret, size_t n);
@@ -96,11 +128,22 @@ struct account_view {
 	struct window_view windows[WINDOW_COUNT]; /* spent and held are right also where there is no limit */
 	uint64_t calls, refusals;
 };
+size_t budget_accounts_end(struct budget *b); /* no account has this index or a higher one */
 int budget_view(struct budget *b, uint32_t account, int64_t now_s, struct account_view *ret); /* -ENOENT */
 /* Rolls every window whose end has passed; returns the next end (unix s) at which it wants to be called. */
 int64_t budget_roll(struct budget *b, int64_t now_s);
 /* Checks P1 and held == sum of holds on the spot, under the lock. 0, or -EUCLEAN with the first row that disagrees. */
 int budget_check(struct budget *b, struct err *e);
+/* For the audit: copies of both arrays (budget_accounts_end rows and all slots) of one instant; `at` runs at that instant, under the lock,
+ * and must be short. 0 or -ENOMEM; the caller frees both. */
+struct budget_snapshot {
+	struct gate_account *accounts;
+	size_t naccounts;
+	struct gate_hold *holds;
+	size_t nholds;
+	bool open;
+};
+int budget_snapshot(struct budget *b, void (*at)(void *ctx), void *ctx, struct budget_snapshot *ret);
 size_t budget_in_flight(struct budget *b); /* slots not free */
 
 #endif

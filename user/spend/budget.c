@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * budget.c: the life of a hold, and how its money moves: limit -> held -> spent. Accounts and their tree are made in
+ * budget_tree.c; looking, checking and starting over what a dead daemon left is budget_look.c. No I/O, no clock.
+ *
+ * Order of stores, for those who read without the lock: held falls before left falls, and left rises (a window begins anew) only while
+ * start_s says BUDGET_CHANGING. So whoever reads left first and held second sees held <= left.
+ */
+#include "spend/budget.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crash.h"
+#include "base/str.h"
+#include "spend/budget_own.h"
+#include "spend/window.h"
+
+#define STORE(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
+
+/* ---- publication */
+
+static nanousd left_of(const struct budget *b, const struct window_money *w)
+{
+	return b->is_open ? w->limit - w->spent : 0;
+}
+
+void publish_held(struct budget *b, uint32_t i, int w)
+{
+	STORE(b->rows[i].windows[w].held_nanousd, b->accounts[i].windows[w].held);
+}
+
+void publish_left(struct budget *b, uint32_t i, int w)
+{
+	STORE(b->rows[i].windows[w].left_nanousd, left_of(b, &b->accounts[i].windows[w]));
+}
+
+void publish_window(struct budget *b, uint32_t i, int w)
+{
+	struct gate_window *to = &b->rows[i].windows[w];
+	const struct window_money *from = &b->accounts[i].windows[w];
+
+	STORE(to->start_s, BUDGET_CHANGING);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	publish_held(b, i, w);
+	publish_left(b, i, w);
+	/* After left: a window that gets its first limit is never seen with the endless left of an unlimited one. */
+	STORE(to->limit_nanousd, from->limit);
+	STORE(to->end_s, from->end_s);
+	STORE(to->start_s, from->start_s);
+}
+
+void publish_flags(struct budget *b, uint32_t i)
+{
+	const struct account *a = &b->accounts[i];
+	uint32_t flags = !a->used ? 0 : (uint32_t)GATE_ACCOUNT_USED | (a->paused || !b->is_open ? GATE_ACCOUNT_PAUSED : 0);
+
+	STORE(b->rows[i].flags, flags);
+}
+
+/* ---- time */
+
+int64_t budget_now(struct budget *b, int64_t now_ns)
+{
+	if (now_ns > b->seen_ns)
+		b->seen_ns = now_ns;
+	return b->seen_ns;
+}
+
+int64_t account_roll(struct budget *b, uint32_t i, int64_t now_s)
+{
+	int64_t next = INT64_MAX;
+
+	for (int k = 0; k < WINDOW_COUNT; k++) {
+		struct window_money *w = &b->accounts[i].windows[k];
+
+		if (w->end_s == 0)
+			continue;
+		if (now_s >= w->end_s) {
+			window_bounds((enum window_kind)k, now_s, &w->start_s, &w->end_s);
+			w->spent = w->held = w->excused = 0;
+			publish_window(b, i, k);
+		}
+		next = w->end_s < next ? w->end_s : next;
+	}
+	return next;
+}
+
+/* ---- money */
+
+void window_spend(struct window_money *w, nanousd amount)
+{
+	nanousd sum;
+
+	if (__builtin_add_overflow(w->spent, amount, &sum) || sum > SPENT_MAX)
+		sum = SPENT_MAX;
+	ASSERT(sum >= 0);
+	w->spent = sum;
+}
+
+void window_excuse(struct window_money *w)
+{
+	w->excused = w->spent + w->held > w->limit ? w->spent + w->held : 0;
+}
+
+void slot_set_state(struct gate_hold *h, uint32_t state)
+{
+	STORE(h->state, state);
+}
+
+uint32_t slot_state(const struct gate_hold *h)
+{
+	return __atomic_load_n(&h->state, __ATOMIC_ACQUIRE);
+}
+
+void slot_free(struct budget *b, uint32_t slot)
+{
+	slot_set_state(&b->holds[slot], GATE_HOLD_FREE);
+	ASSERT(b->nfree < b->nholds);
+	b->free_slots[b->nfree++] = slot;
+}
+
+static struct gate_hold *slot_get(struct budget *b, uint32_t slot)
+{
+	ASSERT(slot < b->nholds);
+	return &b->holds[slot];
+}
+
+/* Money leaves "held" in every window that it still counts in, and `cost` of it becomes "spent". */
+static void unhold(struct budget *b, const struct gate_hold *h, nanousd cost)
+{
+	for_chain(b, i, h->account) {
+		for (int k = 0; k < WINDOW_COUNT; k++) {
+			struct window_money *w = &b->accounts[i].windows[k];
+
+			if (!window_has(w, h->started_realtime_ns))
+				continue; /* that instance is over, and its money with it */
+			w->held -= h->amount_nanousd;
+			ASSERT(w->held >= 0);
+			publish_held(b, i, k);
+			if (cost > 0) {
+				window_spend(w, cost);
+				publish_left(b, i, k);
+			}
+			if (cost > h->amount_nanousd || w->spent + w->held <= w->limit)
+				window_excuse(w);
+		}
+	}
+}
+
+/* ---- holding */
+
+/* The reason that tells the agent the most: used up before merely held, deepest account first, longest window first. */
+static int fits(struct budget *b, const struct hold_request *r, struct refusal *ret_why)
+{
+	const struct account *stop = NULL;
+	int stop_window = 0;
+	bool stop_is_held = false;
+
+	for_chain(b, i, r->account) {
+		const struct account *a = &b->accounts[i];
+
+		for (int k = WINDOW_COUNT - 1; k >= 0; k--) {
+			const struct window_money *w = &a->windows[k];
+			bool is_spent = r->amount > w->limit - w->spent || r->amount > SPENT_MAX - w->held;
+
+			if (!is_spent && r->amount <= w->limit - w->spent - w->held)
+				continue;
+			if (stop && (is_spent ? !stop_is_held : true))
+				continue;
+			stop = a;
+			stop_window = k;
+			stop_is_held = !is_spent;
+		}
+	}
+	if (!stop)
+		return 0;
+	const struct window_money *w = &stop->windows[stop_window];
+
+	*ret_why = (struct refusal){
+		.reason = stop_is_held ? REFUSAL_BUDGET_HELD : REFUSAL_BUDGET,
+		.window = (enum window_kind)stop_window,
+		.limit = w->limit,
+		.spent = w->spent,
+		.held = w->held,
+		.needed = r->amount,
+		.reset_s = w->end_s,
+	};
+	memcpy(ret_why->account, stop->name, sizeof(ret_why->account));
+	return -EDQUOT;
+}
+
+static int refuse(struct refusal *ret_why, int error, enum refusal_reason reason, const char *account, const char *detail)
+{
+	*ret_why = (struct refusal){ .reason = reason };
+	(void)snprintf(ret_why->account, sizeof(ret_why->account), "%s", account);
+	(void)snprintf(ret_why->detail, sizeof(ret_why->detail), "%s", detail);
+	return -error;
+}
+
+static int may_hold(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why)
+{
+	if (!b->is_open || b->holds_closed)
+		return refuse(ret_why, EOWNERDEAD, REFUSAL_LEDGER, "", "");
+	if (!account_is_valid(b, r->account))
+		return refuse(ret_why, EDQUOT, REFUSAL_PAUSED, "", "the account was removed");
+	for_chain(b, i, r->account) {
+		if (b->accounts[i].paused)
+			return refuse(ret_why, EDQUOT, REFUSAL_PAUSED, b->accounts[i].name, "");
+		(void)account_roll(b, i, now_s);
+	}
+	int r_fits = fits(b, r, ret_why);
+	if (r_fits < 0)
+		return r_fits;
+	if (b->nfree == 0)
+		return refuse(ret_why, ENOSPC, REFUSAL_OVERLOADED, "", "too many calls in flight");
+	return 0;
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+	(void)str_copy(to, size, str_of(from ? from : ""));
+}
+
+static void slot_fill(struct gate_hold *h, const struct hold_request *r, uint64_t id, int64_t now_ns)
+{
+	*h = (struct gate_hold){
+		.state = GATE_HOLD_FREE,
+		.account = r->account,
+		.call_id = id,
+		.amount_nanousd = r->amount,
+		.started_realtime_ns = now_ns,
+		.cgroup_id = r->cgroup_id,
+		.pid = r->pid,
+		.provider = r->provider,
+		.endpoint = r->endpoint,
+	};
+	copy_text(h->comm, sizeof(h->comm), r->comm);
+	copy_text(h->model, sizeof(h->model), r->model);
+	copy_text(h->provider_name, sizeof(h->provider_name), r->provider_name);
+	slot_set_state(h, GATE_HOLD_HELD);
+}
+
+int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_slot, uint64_t *ret_call_id,
+		struct refusal *ret_why)
+{
+	ASSERT(r->amount > 0);
+	(void)pthread_mutex_lock(&b->lock);
+	int64_t now_ns = budget_now(b, r->now_ns);
+	int error = may_hold(b, r, now_ns / NS_PER_S, ret_why);
+
+	if (error == 0) {
+		uint32_t slot = b->free_slots[--b->nfree];
+
+		b->last_id = (uint64_t)now_ns > b->last_id ? (uint64_t)now_ns : b->last_id + 1;
+		slot_fill(&b->holds[slot], r, b->last_id, now_ns);
+		b->accounts[r->account].nholds++;
+		for_chain(b, i, r->account)
+			for (int k = 0; k < WINDOW_COUNT; k++) {
+				b->accounts[i].windows[k].held += r->amount;
+				publish_held(b, i, k);
+			}
+		*ret_slot = slot;
+		*ret_call_id = b->last_id;
+	}
+	(void)pthread_mutex_unlock(&b->lock);
+	if (error == 0)
+		CRASH_POINT("hold-taken");
+	return error;
+}
+
+void budget_sent(struct budget *b, uint32_t slot)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	struct gate_hold *h = slot_get(b, slot);
+
+	ASSERT(slot_state(h) == GATE_HOLD_HELD || slot_state(h) == GATE_HOLD_SENT);
+	slot_set_state(h, GATE_HOLD_SENT);
+	(void)pthread_mutex_unlock(&b->lock);
+	CRASH_POINT("sent");
+}
+
+void budget_release(struct budget *b, uint32_t slot)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	struct gate_hold *h = slot_get(b, slot);
+
+	ASSERT(slot_state(h) == GATE_HOLD_HELD);
+	unhold(b, h, 0);
+	b->accounts[h->account].nholds--;
+	slot_free(b, slot);
+	(void)pthread_mutex_unlock(&b->lock);
+}
+
+nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estimated)
+{
+	ASSERT(cost >= 0);
+	(void)pthread_mutex_lock(&b->lock);
+	struct gate_hold *h = slot_get(b, slot);
+	uint32_t state = slot_state(h);
+
+	/* A call is charged once: the first figure stands. */
+	if (state != GATE_HOLD_CHARGED) {
+		ASSERT(state == GATE_HOLD_HELD || state == GATE_HOLD_SENT);
+		h->cost_nanousd = cost;
+		h->estimated = estimated;
+		slot_set_state(h, GATE_HOLD_CHARGED);
+		unhold(b, h, cost);
+	}
+	nanousd overrun = h->cost_nanousd - h->amount_nanousd;
+
+	(void)pthread_mutex_unlock(&b->lock);
+	CRASH_POINT("charged");
+	return overrun > 0 ? overrun : 0;
+}
+
+void budget_settled(struct budget *b, uint32_t slot)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	struct gate_hold *h = slot_get(b, slot);
+
+	ASSERT(slot_state(h) == GATE_HOLD_CHARGED);
+	if (h->account) {
+		b->accounts[h->account].nholds--;
+		STORE(b->rows[h->account].calls, b->rows[h->account].calls + 1);
+	}
+	slot_free(b, slot);
+	(void)pthread_mutex_unlock(&b->lock);
+	CRASH_POINT("settled");
+}
+
+void budget_get_hold(struct budget *b, uint32_t slot, struct gate_hold *ret)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	*ret = *slot_get(b, slot);
+	(void)pthread_mutex_unlock(&b->lock);
+}
+
+void budget_count_refusal(struct budget *b, uint32_t account)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	if (account_is_valid(b, account))
+		STORE(b->rows[account].refusals, b->rows[account].refusals + 1);
+	(void)pthread_mutex_unlock(&b->lock);
+}
+
+void budget_close_holds(struct budget *b, bool closed)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	b->holds_closed = closed;
+	(void)pthread_mutex_unlock(&b->lock);
+}
