@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_args.c: command lines, good and bad, and the request bodies that budget flags become. */
+#include "cm.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "ctl/args.h"
+#include "ctl/budget_flags.h"
+
+struct flags {
+	bool json;
+	const char *file, *word;
+	int64_t n, since;
+	struct args_usd day, floor;
+};
+static const char *const words[] = { "closed", "open", NULL };
+#define AT(m) offsetof(struct flags, m)
+static const struct args_row rows[] = {
+	{ .name = "--json", .type = ARGS_SWITCH, .offset = AT(json), .help = "" },
+	{ .name = "--config", .letter = 'c', .type = ARGS_TEXT, .offset = AT(file), .value = "FILE", .help = "" },
+	{ .name = "--on-failure", .type = ARGS_WORD, .offset = AT(word), .words = words, .help = "" },
+	{ .name = "--limit", .letter = 'n', .type = ARGS_INT, .offset = AT(n), .min = 1, .max = 9, .help = "" },
+	{ .name = "--since", .type = ARGS_TIME, .offset = AT(since), .help = "" },
+	{ .name = "--day", .type = ARGS_USD, .offset = AT(day), .value = "USD", .help = "" },
+	{ .name = "--exhausted-below", .type = ARGS_AMOUNT, .offset = AT(floor), .help = "" },
+};
+
+#define ARGV(...) ((char *[]){ __VA_ARGS__, NULL })
+
+static int read_args(char **argv, bool stop, struct flags *f, struct args *a, struct err *e)
+{
+	struct args_table t = { rows, COUNT(rows), f };
+
+	*f = (struct flags){ 0 };
+	*e = (struct err){ "" };
+	return args_read(&t, 1, argv, stop, 1000000, a, e);
+}
+
+static void takes_flags_anywhere(void **state)
+{
+	struct flags f;
+	struct args a;
+	struct err e;
+
+	assert_int_equal(read_args(ARGV("add", "--day", "25", "bot", "--json", "-cx.yaml", "-n", "7", "--on-failure=open"), false,
+				   &f, &a, &e), 0);
+	assert_int_equal(a.nwords, 2);
+	assert_string_equal(a.words[1], "bot");
+	assert_true(f.json);
+	assert_string_equal(f.file, "x.yaml");
+	assert_int_equal(f.n, 7);
+	assert_string_equal(f.word, "open");
+	assert_true(f.day.given && !f.day.none);
+	assert_int_equal(f.day.v, 25 * NANOUSD_PER_USD);
+	assert_null(a.rest);
+
+	assert_int_equal(read_args(ARGV("--day=none", "--config=", "--", "--json", "-x"), false, &f, &a, &e), 0);
+	assert_true(f.day.given && f.day.none);
+	assert_string_equal(f.file, "");
+	assert_false(f.json);
+	assert_string_equal(a.rest[0], "--json");
+
+	assert_int_equal(read_args(ARGV("--json", "cmd", "--day", "zzz"), true, &f, &a, &e), 0);
+	assert_string_equal(a.rest[0], "cmd");
+	assert_string_equal(a.rest[1], "--day");
+	assert_int_equal(a.nwords, 0);
+
+	assert_int_equal(read_args(ARGV("-", "--since", "10s"), false, &f, &a, &e), 0);
+	assert_string_equal(a.words[0], "-");
+	assert_int_equal(f.since, 999990);
+}
+
+static void refuses(void **state)
+{
+	static const struct {
+		char *argv[6];
+		const char *text;
+	} cases[] = {
+		{ { "--jsn" }, "--jsn is not a flag here; did you mean --json?" },
+		{ { "--frobnicate" }, "--frobnicate is not a flag here; --help lists those that are" },
+		{ { "-x" }, "-x is not a flag here" },
+		{ { "--json=1" }, "--json takes no value" },
+		{ { "--day" }, "--day: needs USD behind it" },
+		{ { "--day", "12 EUR" }, "--day: \"12 EUR\" is not a USD amount or none; write e.g. 12.50USD" },
+		{ { "--day", "-5" }, "--day: \"-5\" is not a USD amount or none; write e.g. 12.50USD" },
+		{ { "--exhausted-below", "none" }, "--exhausted-below: \"none\" is not a USD amount; write e.g. 12.50USD" },
+		{ { "--on-failure", "ajar" }, "--on-failure: \"ajar\" is not one of closed, open" },
+		{ { "--limit", "10" }, "--limit: \"10\" is not a whole number from 1 to 9" },
+		{ { "--since", "soon" }, "--since: \"soon\" is not a moment" },
+	};
+	char *many[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", NULL };
+	struct flags f;
+	struct args a;
+	struct err e;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(read_args((char **)cases[i].argv, false, &f, &a, &e), -EINVAL);
+		if (!strstr(e.text, cases[i].text))
+			fail_msg("says %s, wanted %s", e.text, cases[i].text);
+	}
+	assert_int_equal(read_args(many, false, &f, &a, &e), -EINVAL);
+}
+
+static void budget_bodies(void **state)
+{
+	struct budget_flags f = { .parent = "none", .on_exhausted = "explain" };
+	struct buf out;
+
+	f.limits[WINDOW_DAY] = (struct args_usd){ .given = true, .v = 25 * NANOUSD_PER_USD };
+	f.limits[WINDOW_TOTAL] = (struct args_usd){ .given = true, .none = true };
+	buf_init(&out, 4096);
+	assert_int_equal(budget_flags_body(&f, "bot", true, &out), 0);
+	assert_string_equal(buf_ptr(&out), "{\"name\":\"bot\",\"day\":\"25.00\",\"total\":null,\"parent\":\"\","
+					   "\"on_exhausted\":\"explain\",\"temporary\":true}");
+	buf_clear(&out);
+	assert_int_equal(budget_flags_body(&f, NULL, false, &out), 0);
+	assert_string_equal(buf_ptr(&out), "{\"day\":\"25.00\",\"total\":null,\"parent\":\"\",\"on_exhausted\":\"explain\"}");
+	buf_done(&out);
+	assert_true(budget_flags_any(&f));
+	assert_false(budget_flags_any(&(struct budget_flags){ 0 }));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_flags_anywhere),
+		cmocka_unit_test(refuses),
+		cmocka_unit_test(budget_bodies),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
