@@ -5,6 +5,7 @@
  *
  *   answer                                   | charge
  *   usage reported (also in an error)        | its exact cost, by the model and tier in the answer
+ *   usage so far, of a stream that was cut   | the larger of that and the estimate
  *   status other than 2xx, no usage          | 0: providers bill no failed request
  *   2xx whose stream failed before output    | 0: an error event instead of an answer
  *   anything else that was sent              | estimate: input as held (or exact), output as seen
@@ -69,6 +70,32 @@ static bool cost_of_report(const struct exchange *x, struct verdict *v)
 
 static bool is_success(const struct exchange *x) { return x->status >= 200 && x->status < 300; }
 
+/* A stream that was cut after it told its usage so far: message_start says the input, not yet the output. */
+static bool is_partial(const struct exchange *x)
+{
+	return x->ask.stream && !x->answer_complete && !x->report.ended;
+}
+
+static nanousd estimate(const struct exchange *x, const struct price *p)
+{
+	const struct report *r = &x->report;
+	nanousd cost;
+
+	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes, r->reasoning_hidden, x->held,
+			  &cost))
+		return x->held;
+	return cost;
+}
+
+static bool was_not_billed(const struct exchange *x)
+{
+	const struct report *r = &x->report;
+
+	if (r->seen)
+		return false;
+	return (x->status && !is_success(x)) || (r->failed && !r->output_seen);
+}
+
 static struct verdict decide(const struct exchange *x)
 {
 	const struct report *r = &x->report;
@@ -80,16 +107,15 @@ static struct verdict decide(const struct exchange *x)
 		.estimated = r->model[0] && !served,
 	};
 
-	if (r->seen && cost_of_report(x, &v))
+	if (was_not_billed(x))
 		return v;
-	if (!r->seen && x->status && !is_success(x))
-		return (struct verdict){ .price = v.price, .tier = v.tier };
-	if (!r->seen && r->failed && !r->output_seen)
-		return (struct verdict){ .price = v.price, .tier = v.tier };
+	if (r->seen && cost_of_report(x, &v) && !is_partial(x))
+		return v;
 	v.estimated = true;
-	if (r->seen || cost_estimate(v.price, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes,
-				     r->reasoning_hidden, x->held, &v.cost))
-		v.cost = x->held;
+	if (r->seen && !is_partial(x))
+		v.cost = x->held; /* reported, but in units that have no price: the bound it was held at */
+	else if (estimate(x, v.price) > v.cost)
+		v.cost = estimate(x, v.price);
 	return v;
 }
 

@@ -20,10 +20,10 @@ struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx *c); /* NULL ok */
 /*
  * Towards providers: verifies the chain against the system roots and, if not NULL, also the PEM file extra_ca;
- * host names without CN fallback and without partial wildcards. refuse_key_sha256 (32 bytes, may be NULL): an
- * issuer with this SubjectPublicKeyInfo digest is refused, so that our own CA never vouches for a provider.
+ * host names without CN fallback and without partial wildcards. own_keys (at most 2): a
+ * chain that holds a certificate with such a SubjectPublicKeyInfo SHA-256 is refused, so that our own CA never vouches for a provider.
  */
-int tls_client_ctx_new(const char *extra_ca, const unsigned char *refuse_key_sha256, struct tls_ctx **ret,
+int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32], size_t nown_keys, struct tls_ctx **ret,
 		       struct err *e);
 
 /* ---- connections. fd stays the caller's: tls_free does not close it. */
