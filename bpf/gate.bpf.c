@@ -50,13 +50,18 @@ static __always_inline struct gate_state *find_state(void)
 	return bpf_map_lookup_elem(&state, &zero);
 }
 
+/*
+ * The coarse clock is some milliseconds behind and a tenth of the price. It does not count a suspend; a daemon that was
+ * alive before one is alive after it.
+ */
 static __always_inline bool is_daemon_alive(const struct gate_state *st)
 {
 	/* The beat first, the clock after it: a beat that comes in between must not look like the future. */
 	__u64 beat = *(volatile const __u64 *)&st->heartbeat_ns;
 
 	barrier();
-	return verdict_daemon_alive(st->abi_version, beat, st->stale_after_ns, bpf_ktime_get_boot_ns());
+	return verdict_daemon_alive(st->abi_version, beat, st->stale_after_ns,
+				    bpf_ktime_get_coarse_ns() + st->boot_offset_ns);
 }
 
 static __always_inline bool is_port_captured(const struct gate_state *st, __u16 port)
@@ -89,20 +94,19 @@ static __always_inline void forget_flow(struct gate_socket *s)
 struct attempt {
 	union address dst;
 	__u16 dport;
+	__u16 protocol;
 	__u64 netns_cookie;
 	__u64 caller_cgroup;
 	struct identity id;
-	struct gate_socket *socket; /* NULL: nobody remembered anything */
 };
 
-static __always_inline int refuse(const struct attempt *r, const struct bpf_sock_addr *ctx, enum gate_reason reason,
-				  int errnum)
+static __always_inline int refuse(const struct attempt *r, enum gate_reason reason, int errnum)
 {
 	struct subject s = {
 		.caller_cgroup = r->caller_cgroup,
 		.agent_cgroup = r->id.agent_cgroup,
 		.dport = r->dport,
-		.protocol = ctx->protocol,
+		.protocol = r->protocol,
 	};
 
 	count(GATE_COUNT_DENY);
@@ -114,7 +118,7 @@ static __always_inline int refuse(const struct attempt *r, const struct bpf_sock
 }
 
 /* Remembers in the socket what sock_ops will publish. */
-static __always_inline bool remember_flow(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct attempt *r,
+static __always_inline bool remember_flow(struct bpf_sock *sk, const struct attempt *r,
 					  __u32 class, __u32 flow_flags)
 {
 	struct gate_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -156,12 +160,14 @@ static __always_inline void rewrite_v4(struct bpf_sock_addr *ctx, __u16 port)
  */
 static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, bool is_v6_hook)
 {
-	struct attempt r = { .dst = dst, .dport = bpf_ntohs((__u16)ctx->user_port) };
+	/* Each field of the context is read once: an address kept for a second read is a pointer the verifier refuses. */
+	struct attempt r = { .dst = dst, .dport = bpf_ntohs((__u16)ctx->user_port), .protocol = ctx->protocol };
 	struct bpf_sock *sk = ctx->sk;
 	struct verdict_input in = { 0 };
+	struct gate_socket *socket;
 	struct gate_state *st;
 	struct verdict v;
-	__u64 caller;
+	__u64 caller, creator;
 	__u16 port;
 	bool is_v4;
 
@@ -172,31 +178,36 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, b
 		set_errno(VERDICT_EACCES);
 		return REFUSE;
 	}
-	caller = caller_agent();
-	r.socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	r.caller_cgroup = bpf_get_current_cgroup_id();
+	caller = caller_agent(st, r.caller_cgroup);
+	socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	creator = socket ? socket->creator : 0;
+	in.is_tcp = r.protocol == IPPROTO_TCP;
 	/* A socket connects anew: what it was told before is void, whatever comes out below. */
-	if (r.socket && ctx->protocol == IPPROTO_TCP)
-		forget_flow(r.socket);
-	identify(r.socket ? r.socket->creator : 0, caller, &r.id);
-	/* The answer of verdict() for this row whatever the class is; it saves strangers the look-ups. */
-	if (r.id.who == VERDICT_STRANGER && !st->others_deny) {
+	if (socket && in.is_tcp)
+		forget_flow(socket);
+	/* What verdict() answers in this row whatever the destination is. */
+	if (!caller && !creator && !st->others_deny) {
 		count(GATE_COUNT_PASS_STRANGER);
 		return ALLOW;
 	}
 
 	address_resolve_any(&r.dst, sk->src_ip4);
-	is_v4 = address_is_v4(&r.dst);
-	r.caller_cgroup = bpf_get_current_cgroup_id();
-	r.netns_cookie = bpf_get_netns_cookie(ctx);
-	port = is_v4 ? st->port4 : st->port6;
+	in.class = address_class(&r.dst);
+	in.port_is_captured = is_port_captured(st, r.dport);
+	in.port_is_https = r.dport == VERDICT_PORT_HTTPS;
+	if (verdict_is_plain(&in)) {
+		count(caller || creator ? GATE_COUNT_PASS : GATE_COUNT_PASS_STRANGER);
+		return ALLOW;
+	}
 
+	identify(creator, caller, &r.id);
+	is_v4 = address_is_v4(&r.dst);
+	port = is_v4 ? st->port4 : st->port6;
+	r.netns_cookie = bpf_get_netns_cookie(ctx);
 	in.who = r.id.who;
 	in.credit = r.id.credit;
 	in.agent_flags = r.id.flags;
-	in.class = address_class(&r.dst);
-	in.is_tcp = ctx->protocol == IPPROTO_TCP;
-	in.port_is_captured = is_port_captured(st, r.dport);
-	in.port_is_https = r.dport == VERDICT_PORT_HTTPS;
 	in.daemon_alive = is_daemon_alive(st);
 	in.others_deny = st->others_deny;
 	in.is_daemon = r.id.who == VERDICT_STRANGER && st->daemon_cgroup && st->daemon_cgroup == r.caller_cgroup;
@@ -210,10 +221,10 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, b
 		return ALLOW;
 	}
 	if (v.action != VERDICT_REDIRECT)
-		return refuse(&r, ctx, v.reason, v.errnum);
-	if (!remember_flow(ctx, sk, &r, in.class, v.flow_flags)) {
+		return refuse(&r, v.reason, v.errnum);
+	if (!remember_flow(sk, &r, in.class, v.flow_flags)) {
 		count(GATE_COUNT_STORAGE_FAIL);
-		return refuse(&r, ctx, GATE_REASON_TABLE_FULL, VERDICT_EACCES);
+		return refuse(&r, GATE_REASON_TABLE_FULL, VERDICT_EACCES);
 	}
 	if (is_v6_hook)
 		rewrite_v6(ctx, is_v4, port);
@@ -295,18 +306,23 @@ int gate_getpeername6(struct bpf_sock_addr *ctx)
 SEC("cgroup/sock_create")
 int gate_sock_create(struct bpf_sock *ctx)
 {
-	__u64 caller = caller_agent();
-	struct subject subject = { .agent_cgroup = caller, .protocol = ctx->protocol };
+	struct subject subject = { .caller_cgroup = bpf_get_current_cgroup_id(), .protocol = ctx->protocol };
+	struct gate_state *st = find_state();
 	union address none = { .w = { 0 } };
 	struct gate_socket *s;
+	__u64 caller;
 
+	if (!st) {
+		count(GATE_COUNT_NO_STATE);
+		return REFUSE;
+	}
+	caller = caller_agent(st, subject.caller_cgroup);
 	/* No note for a stranger's socket: no creator and a stranger for a creator are the same to connect. */
 	if (!caller)
 		return ALLOW;
 	/* Too deep to say whose it is: the hooks that see an address will be in doubt about it too. */
-	if (caller == AGENT_UNKNOWN) {
-		subject.agent_cgroup = 0;
-	} else {
+	if (caller != AGENT_UNKNOWN) {
+		subject.agent_cgroup = caller;
 		s = bpf_sk_storage_get(&sockets, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!s) {
 			count(GATE_COUNT_STORAGE_FAIL);
@@ -317,7 +333,6 @@ int gate_sock_create(struct bpf_sock *ctx)
 	if (verdict_socket(ctx->family, ctx->type, ctx->protocol))
 		return ALLOW;
 	count(GATE_COUNT_DENY);
-	subject.caller_cgroup = bpf_get_current_cgroup_id();
 	report(GATE_REASON_SOCKET_TYPE, 1 /* EPERM */, &subject, &none, true);
 	return REFUSE;
 }

@@ -13,6 +13,11 @@
 #include "report.h"
 #include "verdict.h"
 
+/*
+ * The loops below are global functions: the verifier reads each once, by itself. Inlined, every way out of them is a
+ * state of its own for all that follows, and older kernels give up at a million instructions.
+ */
+
 struct identity {
 	enum verdict_who who;
 	enum verdict_credit credit;
@@ -28,7 +33,7 @@ struct identity {
  * From the root down, so that the end of the path tells its depth; the last hit is the deepest. A task that sits
  * below GATE_CGROUP_DEPTH levels may be an agent that we cannot see: in doubt.
  */
-static __always_inline __u64 caller_agent(void)
+__noinline __u64 walk_caller(void)
 {
 	__u64 found = 0;
 
@@ -43,7 +48,29 @@ static __always_inline __u64 caller_agent(void)
 	return bpf_get_current_ancestor_cgroup_id(GATE_CGROUP_DEPTH) ? AGENT_UNKNOWN : found;
 }
 
-/* The same walk over the cgroup of the socket that a packet belongs to. A function of its own, as in packet.h. */
+static __always_inline __u64 caller_agent(struct gate_state *st, __u64 cgroup)
+{
+	struct gate_identity *known = bpf_map_lookup_elem(&identities, &cgroup);
+	struct gate_identity fresh = { .cgroup = cgroup };
+
+	if (known) {
+		__u64 epoch = *(volatile __u64 *)&known->epoch;
+		__u64 agent = *(volatile __u64 *)&known->agent;
+
+		if (epoch == *(volatile __u64 *)&st->agents_epoch && *(volatile __u64 *)&known->cgroup == cgroup)
+			return agent;
+	}
+	/*
+	 * Enrolment changes `agents` first and the epoch after it. This reads the epoch with a full barrier and walks
+	 * after it: what the walk missed makes the epoch differ from the one that is remembered here.
+	 */
+	fresh.epoch = __sync_fetch_and_add(&st->agents_epoch, 0);
+	fresh.agent = walk_caller();
+	(void)bpf_map_update_elem(&identities, &cgroup, &fresh, BPF_ANY);
+	return fresh.agent;
+}
+
+/* The same walk over the cgroup of the socket that a packet belongs to. */
 __noinline __u64 packet_agent(struct __sk_buff *skb)
 {
 	__u64 found = 0;
@@ -74,30 +101,35 @@ static __always_inline bool account_has_credit(const struct gate_account *a)
 	return true;
 }
 
-/* From the account to the top. False: the chain is broken (bad index, unused row, a loop). */
-static __always_inline bool find_credit(__u32 index, enum verdict_credit *ret)
-{
-	for (int depth = 0; depth < GATE_TREE_DEPTH; depth++) {
-		struct gate_account *a;
+#define CREDIT_UNKNOWN (-1) /* the chain is broken: bad index, unused row, a loop */
 
-		if (index == 0)
-			return depth > 0;
-		a = bpf_map_lookup_elem(&accounts, &index);
+/* From the account to the top: enum verdict_credit or CREDIT_UNKNOWN. */
+__noinline int find_credit(__u32 index)
+{
+	int credit = VERDICT_IN_CREDIT;
+
+	for (int depth = 0; depth < GATE_TREE_DEPTH; depth++) {
+		struct gate_account *a = bpf_map_lookup_elem(&accounts, &index);
+
+		/* Row 0 is never used. */
 		if (!a || !(a->flags & GATE_ACCOUNT_USED))
-			return false;
+			return CREDIT_UNKNOWN;
 		if (a->flags & GATE_ACCOUNT_PAUSED)
-			*ret = VERDICT_IS_PAUSED;
-		else if (*ret == VERDICT_IN_CREDIT && !account_has_credit(a))
-			*ret = VERDICT_NO_CREDIT;
+			credit = VERDICT_IS_PAUSED;
+		else if (credit == VERDICT_IN_CREDIT && !account_has_credit(a))
+			credit = VERDICT_NO_CREDIT;
 		index = a->parent;
+		if (index == 0)
+			return credit;
 	}
-	return index == 0;
+	return CREDIT_UNKNOWN;
 }
 
 /* creator: key in agents or 0. One that was expelled since is a stranger. */
 static __always_inline void identify(__u64 creator, __u64 caller, struct identity *id)
 {
 	struct gate_agent *agent;
+	int credit;
 
 	__builtin_memset(id, 0, sizeof(*id));
 	if (creator && creator != caller && !bpf_map_lookup_elem(&agents, &creator))
@@ -114,10 +146,10 @@ static __always_inline void identify(__u64 creator, __u64 caller, struct identit
 		return;
 	id->account = agent->account;
 	id->flags = agent->flags;
-	if (!find_credit(id->account, &id->credit))
+	credit = find_credit(id->account);
+	if (credit == CREDIT_UNKNOWN)
 		return;
-	if (id->flags & GATE_AGENT_PAUSED)
-		id->credit = VERDICT_IS_PAUSED;
+	id->credit = id->flags & GATE_AGENT_PAUSED ? VERDICT_IS_PAUSED : credit;
 	id->who = VERDICT_AGENT;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * maps.h: every map of the gate: who writes, who reads, why that size. What
- * the rows mean stands in include/gate_abi.h. All of them are pinned under their
- * names, so that balances, holds and what a socket was told outlive the daemon.
+ * the rows mean stands in include/gate_abi.h. All but one are pinned under
+ * their names, so that balances, holds and what a socket was told outlive the daemon.
  */
 #ifndef PURSE_BPF_MAPS_H
 #define PURSE_BPF_MAPS_H
@@ -77,6 +77,24 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");
+
+/*
+ * Which agent a cgroup belongs to, as found by the last walk up its ancestors; good as long as `epoch` is
+ * gate_state.agents_epoch. It makes the usual case one look-up whatever the depth. Programs only, and the one map
+ * that is not pinned: it means nothing beside another `state`. An element may be recycled under a reader, so the
+ * value says whose it is; written in the order of its fields, read backwards.
+ */
+struct gate_identity {
+	__u64 cgroup;
+	__u64 agent; /* key in agents, 0 = a stranger, AGENT_UNKNOWN */
+	__u64 epoch;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64); /* cgroup id */
+	__type(value, struct gate_identity);
+} identities SEC(".maps");
 
 /*
  * What we know of one socket. Made in sock_create for an agent's socket, and in connect for any that is redirected;

@@ -25,10 +25,7 @@ struct packet {
 	bool is_rerouted; /* also when the headers could not be read to their end */
 };
 
-/*
- * The loops below are global functions: the verifier reads each once, by itself. Inlined, every way out of them is a
- * state of its own for all that follows, and older kernels give up at a million instructions.
- */
+/* Global functions for the verifier's sake, as in identity.h. */
 
 /* RFC 791 section 3.1: END and NOP are one byte, every other option has its length in the second. */
 __noinline int ipv4_is_rerouted(struct __sk_buff *skb, __u32 len)

@@ -143,19 +143,25 @@ VERDICT_INLINE struct verdict verdict_agent(const struct verdict_input *in)
 	return verdict_deny(in->credit == VERDICT_NO_CREDIT ? GATE_REASON_NO_CREDIT : GATE_REASON_PAUSED);
 }
 
+/*
+ * What is neither an LLM address nor on a captured port is none of our business, whoever asks: the hooks leave here
+ * before they look up who. Without a name to read, UDP to port 443 or a captured one may be HTTP/3 to an address that
+ * we have not learned.
+ */
+VERDICT_INLINE bool verdict_is_plain(const struct verdict_input *in)
+{
+	if (in->class == GATE_CLASS_EXEMPT)
+		return true;
+	return in->class == GATE_CLASS_OTHER && !in->port_is_captured && (in->is_tcp || !in->port_is_https);
+}
+
 /* May this socket connect, or send a datagram, to that address? */
 VERDICT_INLINE struct verdict verdict(const struct verdict_input *in)
 {
-	if (in->class == GATE_CLASS_EXEMPT || in->to_listener || in->is_daemon)
+	if (verdict_is_plain(in) || in->to_listener || in->is_daemon)
 		return verdict_pass();
 	if (in->who == VERDICT_STRANGER)
 		return verdict_stranger(in);
-	/*
-	 * What is neither an LLM address nor on a captured port is none of our business. Without a name to
-	 * read, UDP to port 443 or a captured one may be HTTP/3 to an address that we have not learned.
-	 */
-	if (in->class == GATE_CLASS_OTHER && !in->port_is_captured && (in->is_tcp || !in->port_is_https))
-		return verdict_pass();
 	if (in->who != VERDICT_AGENT)
 		return verdict_deny(GATE_REASON_IDENTITY);
 	return verdict_agent(in);

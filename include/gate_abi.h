@@ -163,6 +163,8 @@ struct gate_state {
 	__u16 ports[GATE_PORTS_MAX]; /* captured ports of class OTHER; default 443 */
 	__u16 pad;
 	__u64 generation; /* counts daemon starts */
+	__u64 agents_epoch; /* counts changes of the set of agents: what a program remembers of an older set is void */
+	__u64 boot_offset_ns; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC at the last beat: programs read the cheap clock and add it */
 };
 
 /* ---- events: ring buffer of struct gate_event. Gate writes, daemon reads. */
@@ -217,7 +219,7 @@ _Static_assert(sizeof(struct gate_hold) == 192, "layout");
 _Static_assert(sizeof(struct gate_endpoint_key) == 20, "layout");
 _Static_assert(sizeof(struct gate_flow_key) == 32, "layout");
 _Static_assert(sizeof(struct gate_flow) == 64, "layout");
-_Static_assert(sizeof(struct gate_state) == 88, "layout");
+_Static_assert(sizeof(struct gate_state) == 104, "layout");
 _Static_assert(sizeof(struct gate_event) == 72, "layout");
 #endif
 

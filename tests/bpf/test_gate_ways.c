@@ -910,6 +910,61 @@ static int enrol_late(void)
 	return gate_enrol(rig.g, late_id, &a);
 }
 
+/* Asks without end; the test says in seen->number what is true since when: odd = enrolled. Counts wrong answers in err. */
+static int ask_without_end(void *ctx, struct seen *seen)
+{
+	struct sockaddr_storage to = make_address(V4, HOST_DEDICATED, PORT_OTHER);
+
+	for (int child = 0; child < 2; child++) {
+		if (fork() != 0)
+			continue;
+		for (;;) {
+			int before = __atomic_load_n(&seen->number, __ATOMIC_SEQ_CST);
+			int fd = socket(AF_INET, SOCK_DGRAM, 0);
+			bool is_denied = connect(fd, sa(&to), address_size(&to)) < 0;
+
+			(void)close(fd);
+			/* 0: the test is changing it just now. */
+			if (before != 0 && before == __atomic_load_n(&seen->number, __ATOMIC_SEQ_CST) && is_denied != (before & 1))
+				(void)__atomic_add_fetch(&seen->peer.ss_family, 1, __ATOMIC_SEQ_CST);
+		}
+	}
+	return 0;
+}
+
+/* What programs remember about a cgroup is void the moment enrolment returns. */
+static void enrolment_counts_at_once(void **unused)
+{
+	struct actor a = actor_start(late, ask_without_end, NULL);
+
+	for (int phase = 1; phase <= 4000; phase++) {
+		__atomic_store_n(&rig.seen->number, 0, __ATOMIC_SEQ_CST);
+		assert_int_equal(phase & 1 ? enrol_late() : gate_expel(rig.g, late_id), 0);
+		__atomic_store_n(&rig.seen->number, phase, __ATOMIC_SEQ_CST);
+		(void)usleep(20);
+	}
+	kill_group(late);
+	actor_end(&a);
+	assert_int_equal(rig.seen->peer.ss_family, 0);
+	assert_true(counter(GATE_COUNT_DENY) > 100);
+}
+
+/* The agent is above; what was remembered is about the group below it. */
+static void enrolment_above_counts_at_once(void **unused)
+{
+	struct dial d = make_dial(V4, HOST_DEDICATED, PORT_OTHER, SOCK_DGRAM);
+	char below[2 * PATH_MAX + 8];
+
+	(void)snprintf(below, sizeof(below), "%s/b/c", late);
+	assert_int_equal(cgroup_make(below, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(act(below, run_dial, &d), 0);
+		assert_int_equal(enrol_late(), 0);
+		assert_int_equal(act(below, run_dial, &d), EACCES);
+		assert_int_equal(gate_expel(rig.g, late_id), 0);
+	}
+}
+
 static int use_old_connection(void *ctx, struct seen *seen)
 {
 	const struct dial *d = ctx;
@@ -1130,6 +1185,8 @@ int main(void)
 		WAY(reconnected_to_the_llm),
 		WAY(failed_connect_leaves_no_flow),
 		WAY(closed_connection_leaves_no_flow),
+		LATE(enrolment_counts_at_once),
+		LATE(enrolment_above_counts_at_once),
 		LATE(connection_older_than_enrolment),
 		LATE(datagrams_older_than_enrolment),
 		LATE(raw_socket_older_than_enrolment),

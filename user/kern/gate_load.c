@@ -26,11 +26,13 @@
 /* libbpf's print function is one for the process and takes no context; loads are serialised by the mutex. */
 static pthread_mutex_t print_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char last_words[480];
+static bool has_verifier_log;
 
 /* Lines that are about the ones before them. */
 static bool is_noise(const char *line)
 {
 	return !line[0] || strstr(line, "-- END PROG") || strstr(line, "failed to load object") ||
+	       strstr(line, "failed to load BPF skeleton") ||
 	       strncmp(line, "processed ", 10) == 0;
 }
 
@@ -61,8 +63,12 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 	if (level != LIBBPF_WARN || vasprintf(&text, fmt, ap) < 0)
 		return 0;
 	/* The verifier's log explains; the lines that libbpf adds after it do not. */
-	if (strstr(text, "PROG LOAD LOG") || !strstr(last_words, "PROG LOAD LOG"))
+	if (strstr(text, "PROG LOAD LOG")) {
+		has_verifier_log = true;
 		keep_last_words(text);
+	} else if (!has_verifier_log) {
+		keep_last_words(text);
+	}
 	return 0;
 }
 
@@ -83,8 +89,8 @@ static int set_pin_paths(struct gate *g, struct err *e)
 	char path[PATH_MAX];
 
 	bpf_object__for_each_map(map, g->programs->obj) {
-		/* Constants belong to this load, not to the gate. */
-		if (strchr(bpf_map__name(map), '.'))
+		/* Constants and what programs remember of a walk belong to this load, not to the gate. */
+		if (strchr(bpf_map__name(map), '.') || map == g->programs->maps.identities)
 			continue;
 		gate_pin_path(g, "maps", bpf_map__name(map), path);
 		if (bpf_map__set_pin_path(map, path) < 0)
@@ -115,6 +121,7 @@ int gate_load(struct gate *g, struct err *e)
 
 	(void)pthread_mutex_lock(&print_mutex);
 	last_words[0] = '\0';
+	has_verifier_log = false;
 	before = libbpf_set_print(print_libbpf);
 	g->programs = gate_bpf__open();
 	ret = g->programs ? set_pin_paths(g, e) : load_error(g, -errno, e);

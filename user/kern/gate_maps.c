@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "base/assert.h"
 #include "base/cleanup.h"
@@ -131,8 +132,13 @@ void gate_set_daemon_cgroup(struct gate *g, uint64_t cgroup_id)
 
 void gate_beat(struct gate *g)
 {
+	struct timespec monotonic;
+	int64_t boot_ns = clock_boot_ns();
+
 	ASSERT(!g->is_readonly);
-	STORE(g->state->heartbeat_ns, (uint64_t)clock_boot_ns());
+	(void)clock_gettime(CLOCK_MONOTONIC, &monotonic);
+	STORE(g->state->boot_offset_ns, (uint64_t)(boot_ns - monotonic.tv_sec * INT64_C(1000000000) - monotonic.tv_nsec));
+	STORE(g->state->heartbeat_ns, (uint64_t)boot_ns);
 }
 
 void gate_counters(struct gate *g, uint64_t ret[GATE_COUNT_COUNT])

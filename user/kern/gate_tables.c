@@ -17,17 +17,34 @@ static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b }; /* RFC 6052 section
 
 /* ---- agents */
 
+/* After the change of the map, never before: see caller_agent() in bpf/identity.h. */
+static void bump_epoch(struct gate *g)
+{
+	(void)__atomic_add_fetch(&g->state->agents_epoch, 1, __ATOMIC_SEQ_CST);
+}
+
 int gate_enrol(struct gate *g, uint64_t cgroup_id, const struct gate_agent *a)
 {
+	int fd = g->map_fds[GATE_MAP_AGENTS];
+
 	/* 0 is "nobody" everywhere in the gate. */
 	if (cgroup_id == 0)
 		return -EINVAL;
-	return bpf_map_update_elem(g->map_fds[GATE_MAP_AGENTS], &cgroup_id, a, BPF_ANY) < 0 ? -errno : 0;
+	/* Other flags or another account for the same agent: nothing that is remembered gets wrong. */
+	if (bpf_map_update_elem(fd, &cgroup_id, a, BPF_EXIST) == 0)
+		return 0;
+	if (errno != ENOENT || bpf_map_update_elem(fd, &cgroup_id, a, BPF_ANY) < 0)
+		return -errno;
+	bump_epoch(g);
+	return 0;
 }
 
 int gate_expel(struct gate *g, uint64_t cgroup_id)
 {
-	return bpf_map_delete_elem(g->map_fds[GATE_MAP_AGENTS], &cgroup_id) < 0 ? -errno : 0;
+	if (bpf_map_delete_elem(g->map_fds[GATE_MAP_AGENTS], &cgroup_id) < 0)
+		return -errno;
+	bump_epoch(g);
+	return 0;
 }
 
 int gate_find_agent(struct gate *g, uint64_t cgroup_id, struct gate_agent *ret)
