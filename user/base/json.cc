@@ -118,7 +118,7 @@ inline char unescaped(char c)
  */
 class backslashes {
 public:
-	size_t at; /* len = none */
+	size_t at; /* len or more = none: one behind the text is behind every string too */
 
 	backslashes(const char *text_, size_t len_) : text(text_), len(len_)
 	{
@@ -174,8 +174,6 @@ private:
 		for (int i = 0; i < 64; i++)
 			mask |= uint64_t(text[base + i] == '\\') << i;
 #endif
-		if (len - base < 64)
-			mask &= ~(~UINT64_C(0) << (len - base));
 	}
 };
 

@@ -89,6 +89,17 @@ static void small_pieces_reach_the_maximum_and_stop(void **state)
 	arena_free(a);
 }
 
+/* Rounding up to 16 must not carry the count past the maximum, where the rest would wrap. */
+static void an_odd_maximum_is_one_too(void **state)
+{
+	struct arena *a = arena_new(100);
+
+	assert_non_null(arena_alloc(a, 100));
+	assert_null(arena_alloc(a, 1));
+	assert_null(arena_alloc(a, 1000));
+	arena_free(a);
+}
+
 static void copies_strings(void **state)
 {
 	struct arena *a = arena_new(64);
@@ -122,6 +133,7 @@ int main(void)
 		cmocka_unit_test(reset_memory_is_zeroed_again),
 		cmocka_unit_test(the_maximum_holds),
 		cmocka_unit_test(small_pieces_reach_the_maximum_and_stop),
+		cmocka_unit_test(an_odd_maximum_is_one_too),
 		cmocka_unit_test(copies_strings),
 		cmocka_unit_test(prints),
 	};

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 
 #define THREADS 4
-#define PASSES 100
+#define PASSES 20000
 
 /* Passes "here" up to limit times and exits with the count of those that returned. */
 static int status_of(const char *wanted, int limit)
@@ -107,10 +107,10 @@ static int status_of_threads(const char *wanted)
 /* Not one pass is lost between threads: the last one dies, one more would not come. */
 static void counts_over_threads(void **state)
 {
-	int status = status_of_threads("busy:400");
+	int status = status_of_threads("busy:80000");
 
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	status = status_of_threads("busy:401");
+	status = status_of_threads("busy:80001");
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
 }
 

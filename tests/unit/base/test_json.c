@@ -53,7 +53,7 @@ static int scan(struct json *j, const char *text, size_t len, const struct json_
 	if (len)
 		memcpy(mem, text, len);
 	for (size_t i = 0; i < JSON_PADDING; i++)
-		mem[len + i] = "]}\"1e5"[i % 6];
+		mem[len + i] = "]}\\\"1e5"[i % 7];
 	memset(t, 0, sizeof(*t));
 	r = json_scan(j, mem, len, wants, n, note, t);
 	free(mem);
@@ -187,6 +187,7 @@ static void reads_scalars(void **state)
 		{ "\"\\ud83dx\"", "string \xef\xbf\xbdx" },
 		{ "\"\\ud83d\\n\"", "string \xef\xbf\xbd\n" },
 		{ "\"\\ud83d\\u0041\"", "string \xef\xbf\xbd" "A" },
+		{ "\"\\ud83d\\ue000\"", "string \xef\xbf\xbd\xee\x80\x80" },
 		{ "\"\\ud83d\\ud83d\\ude00\"", "string \xef\xbf\xbd\xf0\x9f\x98\x80" },
 		{ "\"\\\\u0041\"", "string \\u0041" },
 		{ "\"gr\xc3\xb6\xc3\x9f" "e\"", "string gr\xc3\xb6\xc3\x9f" "e" },

@@ -180,6 +180,7 @@ static void a_mask_change_counts_at_once(void **state)
 	end_close(&e);
 }
 
+static struct end *victims[2];
 static struct end *other;
 static unsigned slept;
 
@@ -211,6 +212,58 @@ static void a_fetched_event_is_dropped_when_unwanted(void **state)
 	assert_int_equal(b.calls + slept, 1);
 	end_close(&a);
 	end_close(&b);
+}
+
+static unsigned wrong;
+
+static void turn_other(struct end *e)
+{
+	struct end *o = e == victims[0] ? victims[1] : victims[0];
+
+	if (e->calls == 1 && o->calls == 0) {
+		loop_io_want(e->io, 0);
+		loop_io_want(o->io, LOOP_WRITE);
+	} else {
+		wrong += e->ready != LOOP_WRITE;
+		loop_io_want(e->io, 0);
+	}
+}
+
+/* The same, but the other then wants something else: it hears that, not what was fetched. */
+static void a_fetched_event_of_the_old_mask_is_dropped(void **state)
+{
+	struct end a, b;
+
+	end_open(&a, *state);
+	end_open(&b, *state);
+	put(a.peer);
+	put(b.peer);
+	a.then = b.then = turn_other;
+	victims[0] = &a;
+	victims[1] = &b;
+	wrong = 0;
+	loop_io_want(a.io, LOOP_READ);
+	loop_io_want(b.io, LOOP_READ);
+	run_for(*state, 20);
+	assert_int_equal(a.calls + b.calls, 2);
+	assert_int_equal(wrong, 0);
+	end_close(&a);
+	end_close(&b);
+}
+
+static void freed_while_its_mask_waits(void **state)
+{
+	struct end e;
+
+	end_open(&e, *state);
+	loop_io_want(e.io, LOOP_WRITE);
+	end_close(&e);
+	end_open(&e, *state);
+	loop_io_want(e.io, LOOP_WRITE);
+	run_for(*state, 3);
+	loop_io_want(e.io, LOOP_READ);
+	end_close(&e);
+	run_for(*state, 3);
 }
 
 static void hang_up_comes_as_read(void **state)
@@ -301,7 +354,6 @@ static void may_be_freed_inside_its_own_callback(void **state)
 	loop_io_free(NULL);
 }
 
-static struct end *victims[2];
 static struct end reborn;
 static unsigned killed;
 
@@ -759,6 +811,8 @@ int main(void)
 		LOOP_TEST(level_triggered_and_filtered),
 		LOOP_TEST(a_mask_change_counts_at_once),
 		LOOP_TEST(a_fetched_event_is_dropped_when_unwanted),
+		LOOP_TEST(a_fetched_event_of_the_old_mask_is_dropped),
+		LOOP_TEST(freed_while_its_mask_waits),
 		LOOP_TEST(hang_up_comes_as_read),
 		LOOP_TEST(a_reset_is_heard_and_not_lost),
 		LOOP_TEST(may_be_freed_inside_its_own_callback),
