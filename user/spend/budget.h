@@ -63,13 +63,15 @@ uint32_t budget_find(struct budget *b, const char *name); /* 0 = none */
  * above. */
 void budget_restore(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT]);
 /* The same for an account that comes back while its money still counts at `counted_at` (0 = nowhere) and above: it moves, and is
- * never counted twice nor out of sight in between. */
-void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT], uint32_t counted_at);
+ * never counted twice nor out of sight in between. Only windows that still begin at start_s take part (NULL = all). */
+void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT],
+			 const int64_t start_s[WINDOW_COUNT], uint32_t counted_at);
 
 /* No call id up to `call_id` and no moment before `seen_ns` (realtime) is given out from now on. */
 void budget_seed(struct budget *b, uint64_t call_id, int64_t seen_ns);
 /* Ends the start: what is left is published to the gate, holds are taken. */
 void budget_open(struct budget *b);
+bool budget_is_open(struct budget *b);
 
 /* ---- calls */
 struct hold_request {

@@ -106,9 +106,21 @@ void budget_free(struct budget *b)
 	free(b);
 }
 
+/* A hold from further ahead was stamped by a clock that was wrong: windows do not follow it. */
+#define ORPHAN_AHEAD_NS (48 * 3600 * NS_PER_S)
+
 void budget_seed(struct budget *b, uint64_t call_id, int64_t seen_ns)
 {
+	int64_t latest = seen_ns;
+
 	(void)pthread_mutex_lock(&b->lock);
+	for (uint32_t s = 0; !b->is_open && s < b->nholds; s++) {
+		int64_t started_ns = b->holds[s].started_realtime_ns;
+
+		if (slot_state(&b->holds[s]) != GATE_HOLD_FREE && started_ns > latest && started_ns <= seen_ns + ORPHAN_AHEAD_NS)
+			latest = started_ns;
+	}
+	seen_ns = latest;
 	if (call_id > b->last_id && call_id < INT64_MAX)
 		b->last_id = call_id;
 	(void)budget_now(b, seen_ns);
@@ -130,6 +142,15 @@ void budget_open(struct budget *b)
 	free(b->old);
 	b->old = NULL;
 	(void)pthread_mutex_unlock(&b->lock);
+}
+
+bool budget_is_open(struct budget *b)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	bool is_open = b->is_open;
+
+	(void)pthread_mutex_unlock(&b->lock);
+	return is_open;
 }
 
 /* ---- orphans */

@@ -288,38 +288,48 @@ uint32_t budget_find(struct budget *b, const char *name)
 
 /* ---- what the ledger says was spent */
 
-static void spend_up(struct budget *b, uint32_t from, const nanousd spent[WINDOW_COUNT], uint32_t not_above, int sign)
+struct restored {
+	const nanousd *spent;
+	const int64_t *start_s; /* NULL = whatever instance it is */
+	int sign;
+};
+
+static void spend_up(struct budget *b, uint32_t from, const struct restored *what, uint32_t not_above)
 {
 	for_chain(b, i, from) {
 		if (not_above && is_below(b, not_above, i))
 			break;
 		for (int k = 0; k < WINDOW_COUNT; k++) {
 			struct window_money *w = &b->accounts[i].windows[k];
+			nanousd amount = what->spent[k];
 
-			if (spent[k] == 0)
+			if (amount == 0 || (what->start_s && what->start_s[k] != w->start_s))
 				continue;
 			/* What is taken away is the ledger's word: it may be more than stands here, never below nothing. */
-			nanousd change = sign < 0 && spent[k] > w->spent ? w->spent : spent[k];
-
-			window_spend(w, sign * change);
+			if (what->sign < 0 && amount > w->spent)
+				amount = w->spent;
+			window_spend(w, what->sign * amount);
 			window_excuse(w);
 			publish_window(b, i, k);
 		}
 	}
 }
 
-void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT], uint32_t counted_at)
+void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT],
+			 const int64_t start_s[WINDOW_COUNT], uint32_t counted_at)
 {
+	const struct restored more = { spent, start_s, +1 }, less = { spent, start_s, -1 };
+
 	(void)pthread_mutex_lock(&b->lock);
 	ASSERT(account_is_valid(b, account) && (!counted_at || account_is_valid(b, counted_at)));
 	roll_chain(b, account, b->seen_ns / NS_PER_S);
 	roll_chain(b, counted_at, b->seen_ns / NS_PER_S);
-	spend_up(b, account, spent, counted_at, +1);
-	spend_up(b, counted_at, spent, account, -1);
+	spend_up(b, account, &more, counted_at);
+	spend_up(b, counted_at, &less, account);
 	(void)pthread_mutex_unlock(&b->lock);
 }
 
 void budget_restore(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT])
 {
-	budget_restore_from(b, account, spent, 0);
+	budget_restore_from(b, account, spent, NULL, 0);
 }

@@ -49,6 +49,8 @@ struct ledger_calls {
 
 /* Opens or makes FILE, checks it (quick_check, schema version), starts the writer. Errors say what to do. */
 int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e);
+/* Only reading (and ledger_check), also while a daemon has it open: no writer, nothing is made or migrated. */
+int ledger_peek(const char *path, struct ledger **ret, struct err *e);
 /* Writes what is queued (waits up to 5 s), stops the writer, closes. Returns -EIO if something stayed unwritten. */
 int ledger_close(struct ledger *l);
 
@@ -58,10 +60,38 @@ void ledger_refusal(struct ledger *l, const char *agent, const char *provider, c
 /* who: "uid 0 pid 123 purse agent set"; what: one line. Waits until durable; 0 or -EIO. */
 int ledger_change(struct ledger *l, const char *who, const char *what, int64_t at_ns);
 
-/* Reading for the start. */
+/*
+ * Reading for the start. What an account itself spent in calls that started at from_s (a full hour) or later; what is below it in the tree
+ * is not in it.
+ */
 int ledger_spent(struct ledger *l, const char *account, int64_t from_s, nanousd *ret, struct err *e);
+int ledger_spent_between(struct ledger *l, const char *account, int64_t from_s, int64_t to_s, nanousd *ret, struct err *e);
 bool ledger_has_call(struct ledger *l, uint64_t call_id);
 uint64_t ledger_max_call_id(struct ledger *l);
+int64_t ledger_newest_start_ns(struct ledger *l); /* 0 = no call yet */
+
+/*
+ * Where each account that ever was stands or last stood in the tree: money spent by one that was removed goes on counting in what was
+ * above it. Removing through ledger_save_account notes it; replay.h notes the rest. Waits until durable; 0 or -EIO.
+ */
+struct ledger_place {
+	char account[GATE_NAME_MAX], parent[GATE_NAME_MAX]; /* parent "" = top */
+};
+int ledger_save_places(struct ledger *l, const struct ledger_place *places, size_t n);
+int ledger_each_place(struct ledger *l, void (*fn)(void *ctx, const struct ledger_place *), void *ctx);
+
+/*
+ * One moment of the ledger: everything read through a view agrees. Opening prepares, begin fixes the moment (fast); one thread.
+ */
+struct ledger_view;
+int ledger_view_open(struct ledger *l, struct ledger_view **ret, struct err *e);
+int ledger_view_begin(struct ledger_view *v);
+void ledger_view_close(struct ledger_view *v); /* NULL ok */
+/* Every hour in which an account spent something, accounts in order, hours ascending. */
+int ledger_view_hours(struct ledger_view *v,
+		      void (*fn)(void *ctx, const char *account, int64_t hour_s, nanousd cost, uint64_t calls), void *ctx);
+int ledger_view_places(struct ledger_view *v, void (*fn)(void *ctx, const struct ledger_place *), void *ctx);
+int ledger_view_has_call(struct ledger_view *v, uint64_t call_id); /* 1, 0, negative errno */
 
 /* Accounts and agents that were made at run time survive a restart here (the config's own rows are applied over them). */
 struct ledger_agent {

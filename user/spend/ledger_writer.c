@@ -1,0 +1,656 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ledger_writer.c: the one thread that writes the ledger. Whatever is queued when it wakes goes into one transaction (group
+ * commit); a call's slot is given back after its row is durable. A failed commit closes the connection ("treat any fsync
+ * error as final for that handle"): it is opened and checked again each second until the queue is written. Calls stay
+ * queued until then; refusals too, up to a bound; changes are answered -EIO at once, since somebody is waiting.
+ *
+ * No SQLite here, no balances.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "spend/ledger_db.h"
+
+#define RETRY_NS INT64_C(1000000000)
+#define CLOSE_WAIT_NS INT64_C(5000000000)
+#define REFUSALS_QUEUED_MAX 4096
+
+enum item_kind { ITEM_CALL, ITEM_REFUSAL, ITEM_CHANGE, ITEM_ACCOUNT, ITEM_PLACE, ITEM_AGENT, ITEM_KIND_COUNT };
+
+/* Somebody who waits until an item is durable. Lives on the waiter's stack. */
+struct waiter {
+	bool is_done;
+	int result;
+};
+
+struct item {
+	struct item *next;
+	enum item_kind kind;
+	struct waiter *waiter; /* NULL = nobody waits */
+	bool removed;
+	union {
+		struct ledger_call call;
+		struct {
+			char agent[GATE_NAME_MAX], provider[32], model[GATE_MODEL_MAX];
+			struct refusal why;
+			int64_t at_ns;
+		} refusal;
+		struct {
+			char who[128], what[256];
+			int64_t at_ns;
+		} change;
+		struct account_spec account;
+		struct ledger_place place;
+		struct ledger_agent agent;
+	};
+};
+
+struct queue {
+	struct item *first, **end;
+};
+
+struct ledger {
+	char *path;
+	struct ledger_calls calls;
+	void *ctx;
+	pthread_t thread;
+	bool has_thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work, done; /* monotonic */
+	struct queue queue;        /* not yet taken by the writer */
+	size_t ncalls, nrefusals;  /* queued or being written */
+	uint64_t refusals_lost;
+	bool stopping;
+	int64_t stop_by_ns;
+	atomic_bool healthy;
+
+	struct ledger_db *db; /* the writer's; NULL = to be opened again */
+	bool suspect;         /* the next opening reads every page */
+
+	pthread_mutex_t read_lock;
+	struct ledger_db *reader;
+};
+
+/* ---- queues */
+
+static void queue_init(struct queue *q)
+{
+	q->first = NULL;
+	q->end = &q->first;
+}
+
+static void queue_add(struct queue *q, struct item *it)
+{
+	it->next = NULL;
+	*q->end = it;
+	q->end = &it->next;
+}
+
+/* Puts `head` in front of q; head is empty afterwards. */
+static void queue_put_back(struct queue *q, struct queue *head)
+{
+	if (!head->first)
+		return;
+	*head->end = q->first;
+	if (!q->first)
+		q->end = head->end;
+	q->first = head->first;
+	queue_init(head);
+}
+
+static struct queue queue_take(struct queue *q)
+{
+	struct queue all = *q;
+
+	if (!all.first)
+		all.end = NULL;
+	queue_init(q);
+	return all;
+}
+
+/* ---- one item -> rows */
+
+static int write_call(struct ledger_db *db, const struct item *it)
+{
+	const struct ledger_call *c = &it->call;
+	struct db_value values[DB_CALL_COLUMNS];
+
+	db_call_values(c, values);
+	int r = db_run(db, DB_PUT_CALL, values, DB_CALL_COLUMNS);
+
+	if (r < 0 || db_changed(db) == 0) /* it got in with an earlier attempt */
+		return r;
+	const struct db_value hour[] = { DB_T(c->account), DB_I(c->started_ns / LEDGER_HOUR_NS * 3600), DB_I(c->cost) };
+
+	return db_run(db, DB_PUT_HOUR, hour, 3);
+}
+
+static int write_refusal(struct ledger_db *db, const struct item *it)
+{
+	const struct refusal *why = &it->refusal.why;
+	const struct db_value values[] = {
+		DB_I(it->refusal.at_ns), DB_T(it->refusal.agent), DB_T(it->refusal.provider), DB_T(it->refusal.model),
+		DB_I(why->reason), DB_T(why->account), DB_I(why->window), DB_I(why->limit), DB_I(why->spent), DB_I(why->held),
+		DB_I(why->needed), DB_I(why->reset_s), DB_T(why->detail),
+	};
+
+	return db_run(db, DB_PUT_REFUSAL, values, sizeof(values) / sizeof(values[0]));
+}
+
+static int write_change(struct ledger_db *db, const struct item *it)
+{
+	const struct db_value values[] = { DB_I(it->change.at_ns), DB_T(it->change.who), DB_T(it->change.what) };
+
+	return db_run(db, DB_PUT_CHANGE, values, 3);
+}
+
+static int put_place(struct ledger_db *db, const char *account, const char *parent)
+{
+	const struct db_value values[] = { DB_T(account), DB_T(parent) };
+
+	return db_run(db, DB_PUT_PLACE, values, 2);
+}
+
+static int write_place(struct ledger_db *db, const struct item *it)
+{
+	return put_place(db, it->place.account, it->place.parent);
+}
+
+static int write_account(struct ledger_db *db, const struct item *it)
+{
+	const struct account_spec *a = &it->account;
+	const struct db_value values[] = {
+		DB_T(a->name), DB_T(a->parent), DB_I(a->limits[WINDOW_HOUR]), DB_I(a->limits[WINDOW_DAY]),
+		DB_I(a->limits[WINDOW_WEEK]), DB_I(a->limits[WINDOW_MONTH]), DB_I(a->limits[WINDOW_TOTAL]), DB_I(a->floor),
+		DB_I(a->paused),
+	};
+	int r = it->removed ? db_run(db, DB_DROP_ACCOUNT, values, 1) : db_run(db, DB_PUT_ACCOUNT, values, 9);
+
+	return r < 0 ? r : put_place(db, a->name, a->parent);
+}
+
+static int write_agent(struct ledger_db *db, const struct item *it)
+{
+	const struct ledger_agent *a = &it->agent;
+	const struct db_value values[] = { DB_T(a->name), DB_T(a->account), DB_T(a->cgroup), DB_I(a->flags) };
+
+	return it->removed ? db_run(db, DB_DROP_AGENT, values, 1) : db_run(db, DB_PUT_AGENT, values, 4);
+}
+
+static int (*const writers[ITEM_KIND_COUNT])(struct ledger_db *db, const struct item *it) = {
+	[ITEM_CALL] = write_call,       [ITEM_REFUSAL] = write_refusal, [ITEM_CHANGE] = write_change,
+	[ITEM_ACCOUNT] = write_account, [ITEM_PLACE] = write_place,     [ITEM_AGENT] = write_agent,
+};
+
+/* ---- a group -> one transaction */
+
+static int group_error(struct ledger *l, int r, struct err *e)
+{
+	return err_set(e, -r, "%s: cannot be written: %s", l->path, r == -EBUSY ? "another process holds its lock" :
+		       r == -ENOSPC ? "the disk is full" : db_error(l->db));
+}
+
+static int write_group(struct ledger *l, const struct queue *group, struct err *e)
+{
+	int r = db_run(l->db, DB_BEGIN, NULL, 0);
+
+	if (r < 0)
+		return group_error(l, r, e);
+	for (const struct item *it = group->first; r == 0 && it; it = it->next)
+		r = writers[it->kind](l->db, it);
+	if (r == 0) {
+		CRASH_POINT("ledger-before-commit");
+		r = db_run(l->db, DB_COMMIT, NULL, 0);
+	}
+	if (r < 0) {
+		(void)group_error(l, r, e);
+		(void)db_run(l->db, DB_ROLLBACK, NULL, 0);
+		return r;
+	}
+	CRASH_POINT("ledger-after-commit");
+	return 0;
+}
+
+/* Opens the file again if an earlier failure closed it. */
+static int writer_connect(struct ledger *l, struct err *e)
+{
+	if (l->db)
+		return 0;
+	int r = db_open(l->path, DB_WRITE, l->suspect ? DB_CHECK_PAGES : DB_CHECK_HEADER, &l->db, e);
+
+	if (r == 0)
+		l->suspect = false;
+	return r;
+}
+
+static int writer_try(struct ledger *l, const struct queue *group, struct err *e)
+{
+	int r = writer_connect(l, e);
+
+	if (r < 0)
+		return r;
+	r = write_group(l, group, e);
+	if (r == 0)
+		return 0;
+	if (r == -EBUSY)
+		return r; /* nothing was tried: the connection is as good as before */
+	l->suspect |= r != -ENOSPC;
+	db_close(l->db);
+	l->db = NULL;
+	return r;
+}
+
+/* ---- after a group */
+
+static void item_over(struct ledger *l, struct item *it, int result)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	l->ncalls -= it->kind == ITEM_CALL;
+	l->nrefusals -= it->kind == ITEM_REFUSAL;
+	if (it->waiter) {
+		it->waiter->result = result;
+		it->waiter->is_done = true;
+		(void)pthread_cond_broadcast(&l->done);
+	}
+	(void)pthread_mutex_unlock(&l->lock);
+	free(it);
+}
+
+static void group_durable(struct ledger *l, struct queue *group)
+{
+	struct item *next;
+
+	for (struct item *it = group->first; it; it = next) {
+		next = it->next;
+		if (it->kind == ITEM_CALL && l->calls.durable)
+			l->calls.durable(l->ctx, it->call.slot);
+		item_over(l, it, 0);
+	}
+}
+
+/* What somebody waits for is answered; the rest is kept, in order. */
+static void group_failed(struct ledger *l, struct queue *group)
+{
+	struct queue kept;
+	struct item *next;
+
+	queue_init(&kept);
+	for (struct item *it = group->first; it; it = next) {
+		next = it->next;
+		if (it->waiter)
+			item_over(l, it, -EIO);
+		else
+			queue_add(&kept, it);
+	}
+	(void)pthread_mutex_lock(&l->lock);
+	queue_put_back(&l->queue, &kept);
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+static void set_health(struct ledger *l, bool healthy, const char *why)
+{
+	if (atomic_exchange(&l->healthy, healthy) == healthy)
+		return;
+	if (healthy)
+		log_info("ledger", "writes again");
+	else
+		log_error("ledger", "%s; no new calls until it can be written", why);
+	if (l->calls.health)
+		l->calls.health(l->ctx, healthy, why);
+}
+
+static void tell_lost_refusals(struct ledger *l)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	uint64_t lost = l->refusals_lost;
+
+	l->refusals_lost = 0;
+	(void)pthread_mutex_unlock(&l->lock);
+	if (lost)
+		log_warn("ledger", "%llu refusals were not recorded: too many at once", (unsigned long long)lost);
+}
+
+/* ---- the thread */
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * LEDGER_NS_PER_S + ts.tv_nsec;
+}
+
+static void wait_until(struct ledger *l, int64_t ns)
+{
+	struct timespec ts = { .tv_sec = ns / LEDGER_NS_PER_S, .tv_nsec = ns % LEDGER_NS_PER_S };
+
+	(void)pthread_cond_timedwait(&l->work, &l->lock, &ts);
+}
+
+/* Everything that is queued; empty = it is time to go. */
+static struct queue next_group(struct ledger *l)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	while (!l->queue.first && !l->stopping)
+		(void)pthread_cond_wait(&l->work, &l->lock);
+	struct queue group = queue_take(&l->queue);
+
+	(void)pthread_mutex_unlock(&l->lock);
+	return group;
+}
+
+/* Waits a second between attempts. False: the daemon is stopping and has waited long enough. */
+static bool may_try_again(struct ledger *l)
+{
+	int64_t again = monotonic_ns() + RETRY_NS;
+
+	(void)pthread_mutex_lock(&l->lock);
+	/* New work wakes us too early: look at the clock. */
+	while (monotonic_ns() < again && !(l->stopping && monotonic_ns() >= l->stop_by_ns)) {
+		int64_t until = l->stopping && l->stop_by_ns < again ? l->stop_by_ns : again;
+
+		wait_until(l, until);
+	}
+	bool again_is_fine = !l->stopping || monotonic_ns() < l->stop_by_ns;
+
+	(void)pthread_mutex_unlock(&l->lock);
+	return again_is_fine;
+}
+
+static void *writer(void *arg)
+{
+	struct ledger *l = arg;
+
+	for (;;) {
+		struct queue group = next_group(l);
+		struct err e;
+
+		if (!group.first)
+			break;
+		if (writer_try(l, &group, &e) == 0) {
+			/* Healthy before the slots are freed: who sees a free slot may hold again. */
+			set_health(l, true, "");
+			group_durable(l, &group);
+			tell_lost_refusals(l);
+			continue;
+		}
+		set_health(l, false, e.text);
+		group_failed(l, &group);
+		if (!may_try_again(l))
+			break;
+	}
+	return NULL;
+}
+
+/* ---- opening and closing */
+
+static void init_cond(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(c, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+static void ledger_free(struct ledger *l)
+{
+	db_close(l->db);
+	db_close(l->reader);
+	(void)pthread_mutex_destroy(&l->lock);
+	(void)pthread_mutex_destroy(&l->read_lock);
+	(void)pthread_cond_destroy(&l->work);
+	(void)pthread_cond_destroy(&l->done);
+	free(l->path);
+	free(l);
+}
+
+static struct ledger *ledger_alloc(const char *path)
+{
+	struct ledger *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	(void)pthread_mutex_init(&l->lock, NULL);
+	(void)pthread_mutex_init(&l->read_lock, NULL);
+	init_cond(&l->work);
+	init_cond(&l->done);
+	queue_init(&l->queue);
+	atomic_init(&l->healthy, true);
+	l->path = strdup(path);
+	if (!l->path) {
+		ledger_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e)
+{
+	struct ledger *l = ledger_alloc(path);
+	int r = l ? db_open(path, DB_CREATE, DB_CHECK_PAGES, &l->db, e) : err_set(e, ENOMEM, "ledger %s: out of memory", path);
+
+	if (r < 0) {
+		if (l)
+			ledger_free(l);
+		return r;
+	}
+	if (calls)
+		l->calls = *calls;
+	l->ctx = ctx;
+	r = pthread_create(&l->thread, NULL, writer, l);
+	if (r) {
+		ledger_free(l);
+		return err_set(e, r, "ledger %s: its thread cannot be started: %s", path, strerror(r));
+	}
+	l->has_thread = true;
+	*ret = l;
+	return 0;
+}
+
+int ledger_peek(const char *path, struct ledger **ret, struct err *e)
+{
+	struct ledger *l = ledger_alloc(path);
+
+	if (!l)
+		return err_set(e, ENOMEM, "ledger %s: out of memory", path);
+	int r = db_open(path, DB_READ, DB_CHECK_HEADER, &l->reader, e);
+
+	if (r < 0) {
+		ledger_free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+int ledger_close(struct ledger *l)
+{
+	int r = 0;
+
+	if (!l)
+		return 0;
+	if (l->has_thread) {
+		(void)pthread_mutex_lock(&l->lock);
+		l->stopping = true;
+		l->stop_by_ns = monotonic_ns() + CLOSE_WAIT_NS;
+		(void)pthread_cond_broadcast(&l->work);
+		(void)pthread_mutex_unlock(&l->lock);
+		(void)pthread_join(l->thread, NULL);
+	}
+	struct queue left = queue_take(&l->queue);
+
+	for (struct item *it = left.first, *next; it; it = next) {
+		next = it->next;
+		r = -EIO;
+		item_over(l, it, -EIO);
+	}
+	ledger_free(l);
+	return r;
+}
+
+/* ---- queueing */
+
+static struct item *item_new(enum item_kind kind)
+{
+	struct item *it = calloc(1, sizeof(*it));
+
+	/* A charge without a row would be lost money. Dying here is not: its slot is CHARGED, the next start writes the row. */
+	ASSERT(it);
+	it->kind = kind;
+	return it;
+}
+
+static void submit(struct ledger *l, struct item *it)
+{
+	ASSERT(l->has_thread);
+	(void)pthread_mutex_lock(&l->lock);
+	l->ncalls += it->kind == ITEM_CALL;
+	l->nrefusals += it->kind == ITEM_REFUSAL;
+	bool was_empty = !l->queue.first;
+
+	queue_add(&l->queue, it);
+	if (was_empty)
+		(void)pthread_cond_signal(&l->work);
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+static int submit_and_wait(struct ledger *l, struct item *it)
+{
+	struct waiter w = { 0 };
+
+	it->waiter = &w;
+	submit(l, it);
+	(void)pthread_mutex_lock(&l->lock);
+	while (!w.is_done)
+		(void)pthread_cond_wait(&l->done, &l->lock);
+	(void)pthread_mutex_unlock(&l->lock);
+	return w.result;
+}
+
+#define COPY_TEXT(to, from) ((void)str_copy(to, sizeof(to), str_of((from) ? (from) : "")))
+
+void ledger_call(struct ledger *l, const struct ledger_call *c)
+{
+	struct item *it = item_new(ITEM_CALL);
+
+	it->call = *c;
+	ASSERT(c->cost >= 0 && c->call_id <= INT64_MAX);
+	it->call.started_ns = c->started_ns < 0 ? 0 : c->started_ns;
+	submit(l, it);
+}
+
+void ledger_refusal(struct ledger *l, const char *agent, const char *provider, const char *model,
+		    const struct refusal *why, int64_t at_ns)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	bool is_full = l->nrefusals >= REFUSALS_QUEUED_MAX;
+
+	l->refusals_lost += is_full;
+	(void)pthread_mutex_unlock(&l->lock);
+	if (is_full)
+		return;
+	struct item *it = item_new(ITEM_REFUSAL);
+
+	COPY_TEXT(it->refusal.agent, agent);
+	COPY_TEXT(it->refusal.provider, provider);
+	COPY_TEXT(it->refusal.model, model);
+	it->refusal.why = *why;
+	it->refusal.at_ns = at_ns;
+	submit(l, it);
+}
+
+int ledger_change(struct ledger *l, const char *who, const char *what, int64_t at_ns)
+{
+	struct item *it = item_new(ITEM_CHANGE);
+
+	COPY_TEXT(it->change.who, who);
+	COPY_TEXT(it->change.what, what);
+	it->change.at_ns = at_ns;
+	return submit_and_wait(l, it);
+}
+
+int ledger_save_account(struct ledger *l, const struct account_spec *a, bool removed)
+{
+	struct item *it = item_new(ITEM_ACCOUNT);
+
+	it->account = *a;
+	it->removed = removed;
+	return submit_and_wait(l, it);
+}
+
+int ledger_save_agent(struct ledger *l, const struct ledger_agent *a, bool removed)
+{
+	struct item *it = item_new(ITEM_AGENT);
+
+	it->agent = *a;
+	it->removed = removed;
+	return submit_and_wait(l, it);
+}
+
+int ledger_save_places(struct ledger *l, const struct ledger_place *places, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct item *it = item_new(ITEM_PLACE);
+
+		it->place = places[i];
+		if (i + 1 == n) /* rows are written in order: the last one speaks for all */
+			return submit_and_wait(l, it);
+		submit(l, it);
+	}
+	return 0;
+}
+
+/* ---- looking */
+
+size_t ledger_queued(struct ledger *l)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	size_t n = l->ncalls;
+
+	(void)pthread_mutex_unlock(&l->lock);
+	return n;
+}
+
+bool ledger_is_healthy(struct ledger *l)
+{
+	return atomic_load(&l->healthy);
+}
+
+const char *ledger_path(const struct ledger *l)
+{
+	return l->path;
+}
+
+struct ledger_db *ledger_reader_lock(struct ledger *l, struct err *e)
+{
+	(void)pthread_mutex_lock(&l->read_lock);
+	if (!l->reader && db_open(l->path, DB_READ, DB_CHECK_HEADER, &l->reader, e) < 0) {
+		l->reader = NULL;
+		(void)pthread_mutex_unlock(&l->read_lock);
+		return NULL;
+	}
+	return l->reader;
+}
+
+void ledger_reader_unlock(struct ledger *l, bool broken)
+{
+	if (broken) {
+		db_close(l->reader);
+		l->reader = NULL;
+	}
+	(void)pthread_mutex_unlock(&l->read_lock);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+/* replay.c: see replay.h. Reads the ledger, writes the budget; the only place that joins the two besides audit.c. */
+#include "spend/replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "spend/places.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define CLOCK_DOUBT_NS (48 * 3600 * NS_PER_S)
+
+int replay_begin(struct budget *b, struct ledger *l, int64_t now_ns, struct err *e)
+{
+	int64_t newest = ledger_newest_start_ns(l), seen = newest > now_ns ? newest : now_ns;
+
+	if (newest > now_ns + CLOCK_DOUBT_NS) {
+		log_warn("ledger", "the newest call began %lld hours from now: the clock was wrong then or is now; windows follow the clock",
+			 (long long)((newest - now_ns) / NS_PER_S / 3600));
+		seen = now_ns;
+	} else if (newest > now_ns) {
+		log_warn("ledger", "the clock is %lld s behind the newest call; windows wait until it has caught up",
+			 (long long)((newest - now_ns) / NS_PER_S));
+	}
+	if (now_ns < 0)
+		return err_set(e, EINVAL, "the clock stands before 1970; set it");
+	budget_seed(b, ledger_max_call_id(l), seen);
+	return 0;
+}
+
+/* ---- one account */
+
+static uint32_t lives(void *ctx, const char *name)
+{
+	return budget_find(ctx, name);
+}
+
+/* What is known about a name before it lives again. */
+struct comeback {
+	struct budget *b;
+	struct ledger *l;
+	struct places *places;
+	const char *name;
+	const struct account_view *view;
+	nanousd spent[WINDOW_COUNT];
+	int error;
+	struct err *e;
+};
+
+static void add_spent(struct comeback *c, const char *account)
+{
+	for (int k = 0; c->error == 0 && k < WINDOW_COUNT; k++) {
+		const struct window_view *w = &c->view->windows[k];
+		nanousd one = 0;
+
+		c->error = ledger_spent_between(c->l, account, w->start_s, w->end_s ? w->end_s : INT64_MAX, &one, c->e);
+		if (c->error == 0 && __builtin_add_overflow(c->spent[k], one, &c->spent[k]))
+			c->spent[k] = INT64_MAX;
+	}
+}
+
+/* A removed account below the one that comes back: its money counts there again. */
+static void add_if_below(void *ctx, const char *account, const char *parent)
+{
+	struct comeback *c = ctx;
+	bool passes;
+
+	(void)parent;
+	if (strcmp(account, c->name) == 0 || budget_find(c->b, account))
+		return;
+	(void)places_living(c->places, account, lives, c->b, c->name, &passes);
+	if (passes)
+		add_spent(c, account);
+}
+
+static int restore(struct comeback *c, uint32_t index, uint32_t counted_at)
+{
+	struct account_view v;
+	int64_t start_s[WINDOW_COUNT];
+
+	if (budget_view(c->b, index, 0, &v) < 0)
+		return err_set(c->e, ENOENT, "account \"%s\" went away while it was made", c->name);
+	for (int k = 0; k < WINDOW_COUNT; k++)
+		start_s[k] = v.windows[k].start_s;
+	c->view = &v;
+	add_spent(c, c->name);
+	if (c->places && c->error == 0)
+		places_each(c->places, add_if_below, c);
+	if (c->error == 0)
+		budget_restore_from(c->b, index, c->spent, start_s, counted_at);
+	return c->error;
+}
+
+static int read_places(struct ledger *l, struct places **ret, struct err *e)
+{
+	struct ledger_view *v;
+	int r = ledger_view_open(l, &v, e);
+
+	if (r < 0)
+		return r;
+	r = ledger_view_begin(v);
+	if (r == 0)
+		r = places_read(v, ret);
+	if (r < 0)
+		(void)err_set(e, -r, "ledger: the places of accounts cannot be read: %s", strerror(-r));
+	ledger_view_close(v);
+	return r;
+}
+
+int replay_account(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
+		   struct err *e)
+{
+	struct comeback c = { .b = b, .l = l, .name = spec->name, .e = e };
+	uint32_t index, counted_at = 0;
+	bool is_new = budget_find(b, spec->name) == 0;
+	int r = 0;
+
+	/* During a start nothing of what is gone counts yet: replay_finish sees to it. */
+	if (is_new && budget_is_open(b)) {
+		r = read_places(l, &c.places, e);
+		if (r == 0)
+			counted_at = places_living(c.places, spec->name, lives, b, NULL, NULL);
+	}
+	if (r == 0)
+		r = budget_set_account(b, spec, now_s, &index, e);
+	if (r == 0 && is_new) {
+		r = restore(&c, index, counted_at);
+		if (r < 0)
+			(void)budget_remove_account(b, spec->name, NULL);
+	}
+	if (r == 0 && ret_index)
+		*ret_index = index;
+	places_free(c.places);
+	return r;
+}
+
+/* ---- accounts that are gone */
+
+struct gone {
+	struct budget *b;
+	const struct places *places;
+	const struct account_view *any; /* windows are the same for all accounts */
+	char name[GATE_NAME_MAX];       /* whose hours are being added */
+	uint32_t counts_at;             /* 0 = it lives, or nothing above it does */
+	nanousd spent[WINDOW_COUNT];
+	size_t names;
+};
+
+static void gone_flush(struct gone *g)
+{
+	if (g->counts_at) {
+		budget_restore(g->b, g->counts_at, g->spent);
+		g->names++;
+	}
+	memset(g->spent, 0, sizeof(g->spent));
+	g->counts_at = 0;
+}
+
+static void gone_hour(void *ctx, const char *account, int64_t hour_s, nanousd cost, uint64_t calls)
+{
+	struct gone *g = ctx;
+
+	(void)calls;
+	if (strcmp(account, g->name) != 0) {
+		gone_flush(g);
+		(void)str_copy(g->name, sizeof(g->name), str_of(account));
+		if (budget_find(g->b, account) == 0)
+			g->counts_at = places_living(g->places, account, lives, g->b, NULL, NULL);
+	}
+	if (g->counts_at == 0)
+		return;
+	for (int k = 0; k < WINDOW_COUNT; k++) {
+		const struct window_view *w = &g->any->windows[k];
+
+		if (hour_s >= w->start_s && (w->end_s == 0 || hour_s < w->end_s))
+			g->spent[k] += cost;
+	}
+}
+
+static int restore_gone(struct budget *b, struct ledger_view *v, const struct places *places, int64_t now_s, size_t *ret_names)
+{
+	struct account_view any;
+	struct gone g = { .b = b, .places = places, .any = &any };
+	uint32_t i = 1, end = (uint32_t)budget_accounts_end(b);
+
+	(void)budget_roll(b, now_s);
+	while (i < end && budget_view(b, i, now_s, &any) < 0)
+		i++;
+	if (i >= end)
+		return 0; /* no accounts */
+	int r = ledger_view_hours(v, gone_hour, &g);
+
+	gone_flush(&g);
+	*ret_names = g.names;
+	return r;
+}
+
+/* Where every living account stands, for the day when it is gone. */
+static int save_places(struct budget *b, struct ledger *l, const struct places *known)
+{
+	uint32_t end = (uint32_t)budget_accounts_end(b);
+	struct ledger_place *places = calloc(end ? end : 1, sizeof(*places));
+	size_t n = 0;
+
+	if (!places)
+		return -ENOMEM;
+	for (uint32_t i = 1; i < end; i++) {
+		struct account_view v;
+
+		if (budget_view(b, i, 0, &v) < 0)
+			continue;
+		const char *parent = places_parent(known, v.name);
+
+		if (parent && strcmp(parent, v.parent) == 0)
+			continue;
+		memcpy(places[n].account, v.name, sizeof(v.name));
+		memcpy(places[n].parent, v.parent, sizeof(v.parent));
+		n++;
+	}
+	int r = ledger_save_places(l, places, n);
+
+	free(places);
+	return r;
+}
+
+/* ---- calls that were in flight */
+
+static void queue_row(struct ledger *l, const struct orphan *o, nanousd cost)
+{
+	const struct gate_hold *h = &o->hold;
+	bool was_charged = h->state == GATE_HOLD_CHARGED;
+	struct ledger_call c = {
+		.call_id = h->call_id,
+		.pid = h->pid,
+		.cgroup_id = h->cgroup_id,
+		.endpoint = h->endpoint < ENDPOINT_COUNT ? (enum endpoint)h->endpoint : ENDPOINT_UNKNOWN,
+		.tier = TIER_UNKNOWN,
+		.held = h->amount_nanousd,
+		.cost = cost,
+		.estimated = was_charged ? h->estimated : true,
+		.started_ns = h->started_realtime_ns,
+		.first_byte_us = -1,
+		.total_us = -1,
+		.slot = o->slot,
+	};
+
+	(void)snprintf(c.account, sizeof(c.account), "%s", o->account[0] ? o->account : "unknown");
+	(void)snprintf(c.agent, sizeof(c.agent), "%s", o->name[0] ? o->name : "unknown");
+	(void)snprintf(c.comm, sizeof(c.comm), "%s", h->comm);
+	(void)snprintf(c.provider, sizeof(c.provider), "%s", h->provider_name);
+	(void)snprintf(c.model, sizeof(c.model), "%s", h->model);
+	(void)snprintf(c.end, sizeof(c.end), "%s", was_charged ? "replayed" : "orphan");
+	ledger_call(l, &c);
+}
+
+static int settle_orphans(struct budget *b, struct ledger *l, struct replay_counts *counts, struct err *e)
+{
+	size_t n = budget_orphans(b, NULL, 0);
+	struct orphan *orphans = calloc(n ? n : 1, sizeof(*orphans));
+
+	if (!orphans)
+		return err_set(e, ENOMEM, "calls in flight: out of memory");
+	(void)budget_orphans(b, orphans, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct orphan *o = &orphans[i];
+		bool was_charged = o->hold.state == GATE_HOLD_CHARGED;
+		nanousd cost = was_charged ? o->hold.cost_nanousd : o->hold.amount_nanousd;
+		bool is_known = ledger_has_call(l, o->hold.call_id);
+
+		budget_adopt(b, o->slot, cost, is_known);
+		counts->orphans_known += is_known;
+		if (is_known)
+			continue;
+		counts->orphans_sent += !was_charged;
+		counts->orphans_charged += was_charged;
+		counts->orphans_cost += cost;
+		queue_row(l, o, cost);
+	}
+	free(orphans);
+	return 0;
+}
+
+int replay_finish(struct budget *b, struct ledger *l, int64_t now_s, struct replay_counts *ret, struct err *e)
+{
+	struct replay_counts counts = { 0 };
+	struct places *places = NULL;
+	struct ledger_view *v = NULL;
+	int r = ledger_view_open(l, &v, e);
+
+	if (r < 0)
+		return r;
+	r = ledger_view_begin(v);
+	if (r == 0)
+		r = places_read(v, &places);
+	if (r == 0)
+		r = restore_gone(b, v, places, now_s, &counts.gone_accounts);
+	if (r < 0)
+		(void)err_set(e, -r, "ledger: what removed accounts spent cannot be read: %s; see `purse audit`", strerror(-r));
+	ledger_view_close(v);
+	if (r == 0 && (r = save_places(b, l, places)) < 0)
+		(void)err_set(e, -r, "ledger: the places of accounts cannot be written: %s", strerror(-r));
+	places_free(places);
+	if (r == 0)
+		r = settle_orphans(b, l, &counts, e);
+	if (r == 0)
+		*ret = counts;
+	return r;
+}
