@@ -25,7 +25,7 @@ struct daemon_view {
 	bool path_alive;   /* every worker's loop turns */
 	bool beating;      /* the gate hears of us */
 	bool gate_ok;      /* links verified within the last seconds */
-	char gate_text[256]; /* why not; "" */
+	char gate_text[768]; /* why not; "" */
 	bool ledger_healthy;
 	size_t prices;     /* entries in force */
 	struct {

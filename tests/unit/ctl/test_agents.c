@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_agents.c: the registry: what config and ledger make of it, changes, failures that take back, cgroups that come and go. */
+#include "cm.h"
+
+#include <stdlib.h>
+
+#include "ctl/agents.h"
+#include "ctl/config.h"
+#include "fakes.h"
+
+#define ACCOUNTS 64
+#define HOLDS 16
+#define NOW INT64_C(1787220000)
+
+static struct gate_account rows[ACCOUNTS];
+static struct gate_hold holds[HOLDS];
+static struct config *config;
+static struct budget *budget;
+static struct agents *agents;
+
+static void fresh(void)
+{
+	memset(rows, 0, sizeof(rows));
+	memset(holds, 0, sizeof(holds));
+	memset(fake_agents, 0, sizeof(fake_agents));
+	memset(fake_cgroups, 0, sizeof(fake_cgroups));
+	memset(fake_spent, 0, sizeof(fake_spent));
+	fake_naccounts = fake_nledger_agents = fake_nchanges = fake_ledger_error = fake_enrol_error = 0;
+}
+
+/* A daemon's start over whatever ledger and gate hold now. */
+static int start(const char *text, struct err *e)
+{
+	*e = (struct err){ "" };
+	if (config_parse("t.yaml", text, strlen(text), &config, e) < 0)
+		fail_msg("%s", e->text);
+	assert_int_equal(budget_new(rows, ACCOUNTS, holds, HOLDS, &budget), 0);
+	struct agents_env env = { .config = config, .budget = budget };
+	int r = agents_new(&env, &agents, e);
+
+	if (r == 0)
+		r = agents_load(agents, NOW, e);
+	if (r == 0) {
+		budget_open(budget);
+		r = agents_enrol(agents, e);
+	}
+	return r;
+}
+
+static void stop(void)
+{
+	agents_free(agents);
+	budget_free(budget);
+	config_free(config);
+	agents = NULL;
+}
+
+static void must_start(const char *text)
+{
+	struct err e;
+
+	if (start(text, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static const struct gate_agent *enrolled(const char *dir)
+{
+	static struct gate_agent a;
+	uint64_t id = fake_cgroup_id(dir);
+
+	return id && gate_find_agent(NULL, id, &a) == 0 ? &a : NULL;
+}
+
+static struct account_view view(const char *name)
+{
+	struct account_view v = { 0 };
+	uint32_t i = budget_find(budget, name);
+
+	if (i)
+		assert_int_equal(budget_view(budget, i, NOW, &v), 0);
+	return v;
+}
+
+static struct agent_change change(const char *name, bool is_agent)
+{
+	struct agent_change c = { .is_agent = is_agent };
+
+	(void)snprintf(c.name, sizeof(c.name), "%s", name);
+	return c;
+}
+
+#define TEAM "accounts: [{name: team, month: 500USD}]\n"
+#define BOT "agents: [{name: bot, account: team, day: 25USD, on_exhausted: explain}]\n"
+
+static void config_makes_agents(void **state)
+{
+	fresh();
+	(void)snprintf(fake_spent[0].account, GATE_NAME_MAX, "bot");
+	fake_spent[0].spent = 3 * NANOUSD_PER_USD;
+	must_start(TEAM BOT);
+	const struct gate_agent *a = enrolled("/cg/purse/bot");
+	struct account_view bot = view("bot"), team = view("team");
+
+	assert_non_null(a);
+	assert_string_equal(a->name, "bot");
+	assert_int_equal(a->account, budget_find(budget, "bot"));
+	assert_int_equal(a->flags, GATE_AGENT_EXPLAIN);
+	assert_string_equal(bot.parent, "team");
+	assert_int_equal(bot.windows[WINDOW_DAY].limit, 25 * NANOUSD_PER_USD);
+	assert_int_equal(bot.windows[WINDOW_DAY].spent, 3 * NANOUSD_PER_USD);
+	assert_int_equal(team.windows[WINDOW_MONTH].spent, 3 * NANOUSD_PER_USD);
+	assert_int_equal(fake_naccounts, 0); /* the config's are not the ledger's */
+	stop();
+}
+
+static void cgroups_are_checked(void **state)
+{
+	struct err e;
+
+	fresh();
+	assert_true(start("cgroup_root: /elsewhere\n", &e) < 0);
+	assert_non_null(strstr(e.text, "is not below the cgroup2 mount /cg"));
+	stop();
+	assert_true(start("cgroup_root: /cg/scratch\nagents: [{name: a, cgroup: /purse/a}]\n", &e) < 0);
+	assert_non_null(strstr(e.text, "is not below cgroup_root \"/cg/scratch\""));
+	stop();
+	assert_true(start("cgroup_root: /cg/scratch\nagents: [{name: a, cgroup: /scratchy/a}]\n", &e) < 0);
+	stop();
+	must_start("cgroup_root: /cg/scratch\nagents: [{name: a}, {name: b, cgroup: /scratch/b}]\n");
+	assert_non_null(enrolled("/cg/scratch/purse/a"));
+	assert_non_null(enrolled("/cg/scratch/b"));
+	stop();
+	/* The default of one is what another one names. */
+	assert_true(start("agents: [{name: a}, {name: b, cgroup: /purse/a}]\n", &e) < 0);
+	assert_non_null(strstr(e.text, "is already that of agent \"a\""));
+	stop();
+}
+
+static void run_time_agents_survive(void **state)
+{
+	struct agent_change c = change("tmp", true), g = change("group", false);
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	g.has_limit[WINDOW_DAY] = true;
+	g.limits[WINDOW_DAY] = 9 * NANOUSD_PER_USD;
+	g.has_parent = true;
+	(void)snprintf(g.parent, sizeof(g.parent), "team");
+	assert_int_equal(agents_add(agents, &g, "uid 0 pid 1 account add", &e), 0);
+	c.has_parent = c.has_floor = c.has_on_failure = c.fail_open = true;
+	(void)snprintf(c.parent, sizeof(c.parent), "group");
+	c.floor = 5;
+	assert_int_equal(agents_add(agents, &c, "uid 0 pid 1 agent add", &e), 0);
+	assert_int_equal(enrolled("/cg/purse/tmp")->flags, GATE_AGENT_FAIL_OPEN);
+	assert_string_equal(fake_changes[0], "uid 0 pid 1 account add: account \"group\" day=9.00USD parent=team added");
+	assert_string_equal(fake_changes[1],
+			    "uid 0 pid 1 agent add: agent \"tmp\" account=group exhausted_below=0.000000005USD on_failure=open added");
+	assert_int_equal(agents_pause(agents, "bot", true, "w", &e), 0);
+	assert_true(view("bot").paused);
+	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN | GATE_AGENT_PAUSED);
+	stop();
+
+	/* The next daemon: same ledger, same gate. What is paused stays paused, also what the config defines. */
+	must_start(TEAM BOT);
+	assert_string_equal(view("tmp").parent, "group");
+	assert_int_equal(view("tmp").floor, 5);
+	assert_int_equal(enrolled("/cg/purse/tmp")->flags, GATE_AGENT_FAIL_OPEN);
+	assert_true(view("bot").paused);
+	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN | GATE_AGENT_PAUSED);
+	assert_int_equal(agents_pause(agents, "bot", false, "w", &e), 0);
+	stop();
+
+	/* Taken out of the config: gone, although the ledger has a row from the pause. Its enrolment goes too. */
+	must_start("");
+	assert_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(budget_find(budget, "bot"), 0);
+	/* Its group lost the account above it, so it is paused rather than unlimited. */
+	assert_true(view("group").paused);
+	assert_string_equal(view("group").parent, "");
+	assert_non_null(enrolled("/cg/purse/tmp"));
+	stop();
+}
+
+static void adding_is_checked(void **state)
+{
+	struct {
+		struct agent_change c;
+		int ret;
+		const char *text;
+	} cases[] = {
+		{ change("bot", true), -EEXIST, "the name is taken; change it with `purse agent set bot`" },
+		{ change("team", true), -EEXIST, "the name is taken; change it with `purse account set team`" },
+		{ change("a/b", true), -EINVAL, "is not a name" },
+		{ change("none", false), -EINVAL, "reserved" },
+		{ change("x", true), -ENOENT, "the account above it, \"zzz\", does not exist" },
+		{ change("x", true), -EINVAL, "is not a cgroup path" },
+		{ change("x", true), -EEXIST, "is already that of agent \"bot\"" },
+	};
+	struct err e;
+
+	fresh();
+	must_start(TEAM BOT);
+	cases[4].c.has_parent = true;
+	(void)snprintf(cases[4].c.parent, GATE_NAME_MAX, "zzz");
+	cases[5].c.has_cgroup = cases[6].c.has_cgroup = true;
+	(void)snprintf(cases[5].c.cgroup, 512, "/a/../../etc");
+	(void)snprintf(cases[6].c.cgroup, 512, "/purse/bot");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct agent_view v;
+
+		e = (struct err){ "" };
+		assert_int_equal(agents_add(agents, &cases[i].c, "w", &e), cases[i].ret);
+		if (!strstr(e.text, cases[i].text))
+			fail_msg("says %s, wanted %s", e.text, cases[i].text);
+		assert_int_equal(agents_find(agents, "x", &v), -ENOENT);
+		assert_int_equal(budget_find(budget, "x"), 0);
+	}
+	assert_int_equal(fake_nchanges, 0);
+	stop();
+}
+
+static void what_cannot_be_recorded_is_not_made(void **state)
+{
+	struct agent_change c = change("x", true), s = change("bot", true);
+	struct agent_view v;
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	fake_ledger_error = -EIO;
+	assert_int_equal(agents_add(agents, &c, "w", &e), -EIO);
+	assert_int_equal(agents_find(agents, "x", &v), -ENOENT);
+	assert_null(enrolled("/cg/purse/x"));
+	assert_int_equal(budget_find(budget, "x"), 0);
+	s.has_limit[WINDOW_DAY] = true;
+	s.limits[WINDOW_DAY] = 1000 * NANOUSD_PER_USD;
+	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), -EIO);
+	assert_int_equal(view("bot").windows[WINDOW_DAY].limit, 25 * NANOUSD_PER_USD);
+	assert_int_equal(agents_pause(agents, "bot", true, "w", &e), -EIO);
+	assert_false(view("bot").paused);
+	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN);
+	assert_int_equal(agents_remove(agents, "bot", true, "w", NULL, 0, &e), -EIO);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(enrolled("/cg/purse/bot")->account, budget_find(budget, "bot"));
+	assert_false(view("bot").paused);
+	fake_ledger_error = 0;
+
+	fake_enrol_error = -E2BIG;
+	assert_true(agents_add(agents, &c, "w", &e) < 0);
+	assert_non_null(strstr(e.text, "cannot be enrolled"));
+	assert_int_equal(budget_find(budget, "x"), 0);
+	assert_int_equal(fake_nchanges, 0);
+	stop();
+}
+
+static void setting_and_moving(void **state)
+{
+	struct agent_change s = change("bot", true), l = change("team", false);
+	char note[128];
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	s.has_limit[WINDOW_DAY] = true;
+	s.limits[WINDOW_DAY] = GATE_NO_LIMIT;
+	s.has_on_exhausted = s.has_cgroup = true;
+	(void)snprintf(s.cgroup, sizeof(s.cgroup), "/other");
+	assert_int_equal(agents_set(agents, &s, "w", note, sizeof(note), &e), 0);
+	assert_non_null(strstr(note, "config file"));
+	assert_false(view("bot").windows[WINDOW_DAY].limited);
+	assert_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(enrolled("/cg/other")->flags, 0);
+	assert_int_equal(agents_set(agents, &l, "w", note, sizeof(note), &e), 0);
+	/* Loops and wrong kinds. */
+	l.has_parent = true;
+	(void)snprintf(l.parent, sizeof(l.parent), "bot");
+	assert_int_equal(agents_set(agents, &l, "w", note, sizeof(note), &e), -ELOOP);
+	assert_string_equal(view("team").parent, "");
+	l.is_agent = true;
+	assert_int_equal(agents_set(agents, &l, "w", note, sizeof(note), &e), -ENOENT);
+	assert_non_null(strstr(e.text, "but an account of that name does"));
+	stop();
+}
+
+static void removing(void **state)
+{
+	struct hold_request h = { .amount = 5, .now_ns = NOW * 1000000000, .comm = "", .model = "", .provider_name = "" };
+	struct refusal why;
+	struct err e = { "" };
+	uint32_t slot;
+	uint64_t id;
+
+	fresh();
+	must_start(TEAM BOT);
+	assert_int_equal(agents_remove(agents, "team", false, "w", NULL, 0, &e), -EBUSY);
+	assert_non_null(strstr(e.text, "below it"));
+	assert_false(view("team").paused);
+	h.account = budget_find(budget, "bot");
+	assert_int_equal(budget_hold(budget, &h, &slot, &id, &why), 0);
+	assert_int_equal(agents_remove(agents, "bot", true, "w", NULL, 0, &e), -EBUSY);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN);
+	assert_false(view("bot").paused);
+	budget_release(budget, slot);
+	assert_int_equal(agents_remove(agents, "bot", true, "w", NULL, 0, &e), 0);
+	assert_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(budget_find(budget, "bot"), 0);
+	assert_int_equal(agents_remove(agents, "team", false, "w", NULL, 0, &e), 0);
+	assert_int_equal(agents_remove(agents, "team", false, "w", NULL, 0, &e), -ENOENT);
+	assert_int_equal(budget_check(budget, &e), 0);
+	stop();
+}
+
+static void cgroups_come_and_go(void **state)
+{
+	struct agent_view v;
+
+	fresh();
+	must_start(BOT TEAM);
+	uint64_t first = fake_cgroup_id("/cg/purse/bot");
+
+	agents_watch(agents);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	fake_cgroup_vanish("/cg/purse/bot");
+	agents_watch(agents);
+	assert_int_equal(agents_find(agents, "bot", &v), 0);
+	assert_true(v.missing);
+	assert_int_equal(gate_find_agent(NULL, first, &(struct gate_agent){ 0 }), -ENOENT);
+	agents_watch(agents);
+	/* A service manager makes it again: the same agent under a new id. */
+	assert_int_equal(cgroup_make("/cg/purse/bot", NULL), 0);
+	agents_watch(agents);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(agents_find(agents, "bot", &v), 0);
+	assert_false(v.missing);
+	assert_true(v.cgroup_id != first);
+	/* Gone and back between two looks. */
+	fake_cgroup_vanish("/cg/purse/bot");
+	assert_int_equal(cgroup_make("/cg/purse/bot", NULL), 0);
+	uint64_t second = v.cgroup_id;
+
+	agents_watch(agents);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	assert_int_equal(gate_find_agent(NULL, second, &(struct gate_agent){ 0 }), -ENOENT);
+	stop();
+}
+
+static void temporary_ones_go_with_their_cgroup(void **state)
+{
+	struct agent_change c = change("run-1", true), d = change("run-2", true);
+	struct err e = { "" };
+
+	fresh();
+	must_start("");
+	c.temporary = d.temporary = true;
+	assert_int_equal(agents_add(agents, &c, "w", &e), 0);
+	assert_int_equal(agents_add(agents, &d, "w", &e), 0);
+	stop();
+	/* The machine went down in between: one cgroup is still there, one is not. */
+	fake_cgroup_vanish("/cg/purse/run-2");
+	must_start("");
+	assert_non_null(enrolled("/cg/purse/run-1"));
+	assert_int_equal(budget_find(budget, "run-2"), 0);
+	assert_int_equal(fake_cgroup_id("/cg/purse/run-2"), 0);
+	assert_int_equal(fake_nledger_agents, 1);
+	assert_int_equal(fake_naccounts, 1);
+	stop();
+}
+
+static void strangers_in_the_gate_are_expelled(void **state)
+{
+	struct gate_agent old = { .name = "old" }, bot = { .name = "bot" };
+
+	fresh();
+	for (uint64_t id = 1; id < 50; id++)
+		assert_int_equal(gate_enrol(NULL, 1000 + id, id % 2 ? &old : &bot), 0);
+	must_start(TEAM BOT);
+	int left = 0;
+
+	for (int i = 0; i < FAKE_MAX; i++)
+		left += fake_agents[i].id != 0;
+	assert_int_equal(left, 1);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(config_makes_agents),
+		cmocka_unit_test(cgroups_are_checked),
+		cmocka_unit_test(run_time_agents_survive),
+		cmocka_unit_test(adding_is_checked),
+		cmocka_unit_test(what_cannot_be_recorded_is_not_made),
+		cmocka_unit_test(setting_and_moving),
+		cmocka_unit_test(removing),
+		cmocka_unit_test(cgroups_come_and_go),
+		cmocka_unit_test(temporary_ones_go_with_their_cgroup),
+		cmocka_unit_test(strangers_in_the_gate_are_expelled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

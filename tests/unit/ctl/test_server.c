@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_server.c: the control API over a real unix socket: routes, shapes, wrong methods, malformed, huge and slow requests, pipelining, slow
+ * readers, followers, too many connections. What it answers from are fakes and a real budget.
+ */
+#include "cm.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/loop.h"
+#include "base/str.h"
+#include "ctl/agents.h"
+#include "ctl/client.h"
+#include "ctl/config.h"
+#include "ctl/control.h"
+#include "ctl/endpoints.h"
+#include "ctl/events.h"
+#include "ctl/records.h"
+#include "ctl/route.h"
+#include "ctl/server.h"
+#include "ctl_abi.h"
+#include "fakes.h"
+
+#define IDLE_MS 300
+
+static struct {
+	struct gate_account rows[64];
+	struct gate_hold holds[8];
+	struct config *config;
+	struct budget *budget;
+	struct agents *agents;
+	struct endpoints *endpoints;
+	struct events *events;
+	struct control control;
+	struct loop *loop;
+	struct loop_wake *stop, *poke;
+	struct server *server;
+	pthread_t thread;
+	char dir[64], path[96];
+	int reload_error, nreloads;
+	int events_to_put;
+} t;
+
+void route_audit(const struct control *c, const struct request *r, struct answer *a)
+{
+	answer_refuse(a, 500, "not under test");
+}
+
+static void describe(void *daemon, struct daemon_view *ret)
+{
+	*ret = (struct daemon_view){ .uptime_s = 5, .port4 = 1234, .path_alive = true, .beating = true, .gate_ok = true,
+				     .ledger_healthy = true, .ncounts = 1 };
+	ret->counts[0].name = "conns";
+	ret->counts[0].value = 9;
+}
+
+static int reload(void *daemon, struct err *e)
+{
+	t.nreloads++;
+	return t.reload_error ? err_set(e, -t.reload_error, "prices.yaml:3: is wrong") : 0;
+}
+
+static void stop_loop(void *ctx)
+{
+	loop_stop(t.loop);
+}
+
+static void put_events(void *ctx)
+{
+	struct gate_event ev = { .reason = GATE_REASON_NO_CREDIT, .pid = 7, .dport = 443, .protocol = IPPROTO_TCP, .errnum = EDQUOT,
+				 .dst = { [10] = 0xff, 0xff, 198, 51, 100, 7 }, .comm = "curl\"\n", .caller_cgroup = 99 };
+
+	for (int i = 0; i < t.events_to_put; i++)
+		events_put(t.events, &ev, "bot", 1787220000000000000);
+}
+
+static void *run_loop(void *ctx)
+{
+	loop_run(t.loop);
+	return NULL;
+}
+
+static const char text[] = "providers: [{name: p, dialect: openai, hosts: [h.example.com], addresses: [198.51.100.7]}]\n"
+			   "accounts: [{name: team, month: 500USD}]\n"
+			   "agents: [{name: bot, account: team, day: 25USD}]\n";
+
+static int set_up(void **state)
+{
+	struct err e = { "" };
+
+	(void)snprintf(t.dir, sizeof(t.dir), "/tmp/purse-test-XXXXXX");
+	assert_non_null(mkdtemp(t.dir));
+	(void)snprintf(t.path, sizeof(t.path), "%s/control.sock", t.dir);
+	assert_int_equal(config_parse("t.yaml", text, strlen(text), &t.config, &e), 0);
+	assert_int_equal(budget_new(t.rows, 64, t.holds, 8, &t.budget), 0);
+	struct agents_env env = { .config = t.config, .budget = t.budget };
+
+	assert_int_equal(agents_new(&env, &t.agents, &e), 0);
+	assert_int_equal(agents_load(t.agents, 1787220000, &e), 0);
+	budget_open(t.budget);
+	assert_int_equal(agents_enrol(t.agents, &e), 0);
+	assert_int_equal(endpoints_new(t.config, NULL, NULL, &t.endpoints, &e), 0);
+	assert_int_equal(events_new(NULL, NULL, &t.events, &e), 0);
+	t.control = (struct control){ .config = t.config, .budget = t.budget, .agents = t.agents, .endpoints = t.endpoints,
+				      .events = t.events, .trust_dir = "/run/x-trust", .describe = describe, .reload = reload };
+	assert_int_equal(loop_new(&t.loop), 0);
+	assert_int_equal(loop_wake_new(t.loop, stop_loop, NULL, &t.stop), 0);
+	assert_int_equal(loop_wake_new(t.loop, put_events, NULL, &t.poke), 0);
+	/* A file that a dead daemon left. */
+	assert_int_equal(close(open(t.path, O_CREAT | O_WRONLY, 0644)), 0);
+	struct server_options o = { .socket_path = t.path, .idle_ms = IDLE_MS };
+
+	if (server_new(t.loop, &t.control, &o, &t.server, &e) < 0)
+		fail_msg("%s", e.text);
+	return pthread_create(&t.thread, NULL, run_loop, NULL);
+}
+
+static int tear_down(void **state)
+{
+	loop_wake_send(t.stop);
+	(void)pthread_join(t.thread, NULL);
+	server_free(t.server);
+	loop_wake_free(t.stop);
+	loop_wake_free(t.poke);
+	loop_free(t.loop);
+	events_free(t.events);
+	endpoints_free(t.endpoints);
+	agents_free(t.agents);
+	budget_free(t.budget);
+	config_free(t.config);
+	assert_int_equal(access(t.path, F_OK), -1);
+	return rmdir(t.dir);
+}
+
+/* ---- raw sockets */
+
+static int dial(void)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", t.path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return; /* refused before all of it was read */
+		p += sent;
+		n -= (size_t)sent;
+	}
+}
+
+#define SAY(fd, literal) say(fd, literal, sizeof(literal) - 1)
+
+/* Until the peer closes, or nothing comes for wait_ms. */
+static size_t hear(int fd, char *mem, size_t size, int wait_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t n = 0;
+
+	while (n + 1 < size && poll(&p, 1, wait_ms) > 0) {
+		ssize_t got = recv(fd, mem + n, size - 1 - n, 0);
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	mem[n] = '\0';
+	return n;
+}
+
+static bool is_closed(int fd, int wait_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+
+	return poll(&p, 1, wait_ms) > 0 && recv(fd, &c, 1, 0) <= 0;
+}
+
+static int ask(const char *method, const char *target, const char *body, struct client_answer *a)
+{
+	struct err e = { "" };
+	int r = client_call(t.path, method, target, body, a, &e);
+
+	if (r < 0)
+		fail_msg("%s %s: %s", method, target, e.text);
+	return a->status;
+}
+
+static void message_of(const struct client_answer *a, char *mem, size_t size)
+{
+	record_field(&a->body, "error.message", mem, size);
+}
+
+/* ---- */
+
+static void socket_is_private(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(stat(t.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void status_has_its_shape(void **state)
+{
+	static const struct {
+		const char *field, *value;
+	} wanted[] = {
+		{ "daemon.version", PURSE_VERSION }, { "daemon.healthy", "true" }, { "daemon.uptime_s", "5" },
+		{ "daemon.port4", "1234" }, { "daemon.port6", "0" }, { "daemon.in_flight", "0" },
+		{ "daemon.ledger_healthy", "true" }, { "daemon.gate_ok", "true" }, { "daemon.counts.conns", "9" },
+		{ "agents[].name", "bot" }, { "agents[].cgroup", "/purse/bot" }, { "agents[].account", "bot" },
+		{ "agents[].paused", "false" }, { "agents[].on_exhausted", "refuse" }, { "agents[].on_failure", "closed" },
+		{ "accounts[].windows.day.limit", "25.00" }, { "accounts[].windows.day.left", "25.00" },
+		{ "accounts[].windows.total.limit", "" }, { "endpoints[].host", "h.example.com" },
+	};
+	struct client_answer a;
+	char mem[256];
+
+	assert_int_equal(ask("GET", "/v1/status", NULL, &a), 200);
+	for (size_t i = 0; i < COUNT(wanted); i++) {
+		record_field(&a.body, wanted[i].field, mem, sizeof(mem));
+		if (strcmp(mem, wanted[i].value) != 0)
+			fail_msg("%s is \"%s\", wanted \"%s\"", wanted[i].field, mem, wanted[i].value);
+	}
+	assert_non_null(memmem(buf_ptr(&a.body), buf_len(&a.body), "\"addresses\":[\"198.51.100.7\"]", 28));
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/healthz", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/gate", NULL, &a), 200);
+	record_field(&a.body, "links_ok", mem, sizeof(mem));
+	assert_string_equal(mem, "true");
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/trust", NULL, &a), 200);
+	record_field(&a.body, "root", mem, sizeof(mem));
+	assert_string_equal(mem, "/run/x-trust/root.pem");
+	client_answer_done(&a);
+}
+
+static void requests_are_judged(void **state)
+{
+	static const struct {
+		const char *method, *target, *body;
+		int status;
+		const char *message;
+	} cases[] = {
+		{ "GET", "/", NULL, 404, "/ is not a path of this API" },
+		{ "GET", "/v1/statu", NULL, 404, "is not a path" },
+		{ "GET", "/v1/status/", NULL, 404, "is not a path" },
+		{ "GET", "/v1/status/x", NULL, 404, "is not a path" },
+		{ "POST", "/v1/status", NULL, 405, "POST is not a method of /v1/status; it takes GET" },
+		{ "PUT", "/v1/agents/x", NULL, 405, "it takes PATCH, DELETE" },
+		{ "GET", "/v1/agents", NULL, 405, "it takes POST" },
+		{ "PATCH", "/v1/agents/", NULL, 404, "is not a path" },
+		{ "POST", "/v1/agents", NULL, 400, "not one JSON object" },
+		{ "POST", "/v1/agents", "{}", 400, "name: is missing" },
+		{ "POST", "/v1/agents", "{\"name\":\"a b\"}", 400, "is not a name" },
+		{ "POST", "/v1/agents", "{\"name\":\"bot\"}", 409, "the name is taken" },
+		{ "POST", "/v1/agents", "{\"name\":\"x\",\"day\":\"lots\"}", 400, "is not a USD amount" },
+		{ "POST", "/v1/agents", "{\"name\":\"x\",\"parent\":\"zzz\"}", 404, "does not exist" },
+		{ "POST", "/v1/accounts", "{\"name\":\"x\",\"cgroup\":\"/x\"}", 400, "cgroup: is not a known key" },
+		{ "PATCH", "/v1/agents/bot", "{\"name\":\"x\"}", 400, "name: is not a known key" },
+		{ "PATCH", "/v1/agents/bot", "{\"temporary\":true}", 400, "temporary: is not a known key" },
+		{ "PATCH", "/v1/agents/nobody", "{\"day\":\"5\"}", 404, "does not exist" },
+		{ "PATCH", "/v1/agents/team", "{\"day\":\"5\"}", 404, "but an account of that name does" },
+		{ "DELETE", "/v1/accounts/team", NULL, 409, "below it" },
+		{ "DELETE", "/v1/agents/0123456789012345678901234567890123456789012345678901234567890123", NULL, 404, "longer than any name" },
+		{ "POST", "/v1/agents/nobody/pause", NULL, 404, "does not exist" },
+		{ "GET", "/v1/ledger?limit=x", NULL, 400, "limit: is not a whole number" },
+		{ "GET", "/v1/ledger?limit=100001", NULL, 400, "limit: is not a whole number" },
+		{ "GET", "/v1/ledger?kind=calls%00", NULL, 400, "kind: is not a text" },
+		{ "GET", "/v1/ledger?kind=x%2", NULL, 400, "kind: is not a text" },
+		{ "GET", "/v1/ledger?kind=all", NULL, 400, "\"all\" is not calls, refusals or changes" },
+		{ "GET", "/v1/ledger?agent=0123456789012345678901234567890123456789012345678901234567890123", NULL, 400, "agent: is not a text" },
+	};
+	char mem[512];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct client_answer a;
+		int status = ask(cases[i].method, cases[i].target, cases[i].body, &a);
+
+		message_of(&a, mem, sizeof(mem));
+		client_answer_done(&a);
+		if (status != cases[i].status || !strstr(mem, cases[i].message))
+			fail_msg("%s %s: %d %s", cases[i].method, cases[i].target, status, mem);
+	}
+}
+
+static void agents_live(void **state)
+{
+	struct client_answer a;
+	char mem[256];
+
+	assert_int_equal(ask("POST", "/v1/agents", "{\"name\":\"x\",\"day\":\"5\",\"parent\":\"team\"}", &a), 201);
+	record_field(&a.body, "cgroup_dir", mem, sizeof(mem));
+	assert_string_equal(mem, "/cg/purse/x");
+	client_answer_done(&a);
+	assert_int_equal(ask("PATCH", "/v1/agents/x", "{\"day\":null,\"total\":\"7.5\"}", &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(ask("POST", "/v1/agents/x/pause", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(ask("POST", "/v1/agents/x/resume", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(ask("PATCH", "/v1/agents/bot", "{\"day\":\"26\"}", &a), 200);
+	record_field(&a.body, "note", mem, sizeof(mem));
+	assert_non_null(strstr(mem, "config file"));
+	client_answer_done(&a);
+	assert_int_equal(ask("POST", "/v1/accounts", "{\"name\":\"g\",\"week\":\"70\"}", &a), 201);
+	client_answer_done(&a);
+	assert_int_equal(ask("DELETE", "/v1/accounts/g", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(ask("DELETE", "/v1/agents/x", NULL, &a), 200);
+	client_answer_done(&a);
+	/* Who did it is from the socket, not from the request. */
+	(void)snprintf(mem, sizeof(mem), "uid %u pid %d agent add: agent \"x\" day=5.00USD parent=team added", getuid(), getpid());
+	for (char *p = strstr(mem, " parent="); p; p = NULL)
+		(void)snprintf(p, sizeof(mem) - (size_t)(p - mem), " account=team added");
+	assert_string_equal(fake_changes[0], mem);
+	fake_ledger_error = -EIO;
+	assert_int_equal(ask("POST", "/v1/agents/bot/pause", NULL, &a), 503);
+	client_answer_done(&a);
+	fake_ledger_error = 0;
+}
+
+static void reload_is_told(void **state)
+{
+	struct client_answer a;
+	char mem[128];
+
+	t.nreloads = 0;
+	t.reload_error = -EINVAL;
+	assert_int_equal(ask("POST", "/v1/reload", NULL, &a), 400);
+	message_of(&a, mem, sizeof(mem));
+	assert_string_equal(mem, "prices.yaml:3: is wrong");
+	client_answer_done(&a);
+	t.reload_error = 0;
+	assert_int_equal(ask("POST", "/v1/reload", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(t.nreloads, 2);
+}
+
+static void ledger_is_read(void **state)
+{
+	struct client_answer a;
+	char mem[128];
+
+	assert_int_equal(ask("GET", "/v1/ledger?agent=b%6Ft&limit=7&since=5", NULL, &a), 200);
+	assert_string_equal(fake_query_agent, "bot");
+	assert_int_equal(fake_query.limit, 7);
+	assert_int_equal(fake_query.since_s, 5);
+	record_field(&a.body, "calls[].cost", mem, sizeof(mem));
+	assert_string_equal(mem, "0.000123");
+	record_field(&a.body, "calls[].endpoint", mem, sizeof(mem));
+	assert_string_equal(mem, "openai-chat");
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/ledger?kind=refusals", NULL, &a), 200);
+	assert_int_equal(fake_query.limit, CTL_LEDGER_ROWS_DEFAULT);
+	record_field(&a.body, "refusals[].window", mem, sizeof(mem));
+	assert_string_equal(mem, "day");
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/ledger?kind=changes", NULL, &a), 200);
+	record_field(&a.body, "changes[].what", mem, sizeof(mem));
+	assert_string_equal(mem, "something \"quoted\"");
+	client_answer_done(&a);
+	/* Megabytes, through a socket that takes kilobytes at a time. */
+	fake_rows = 20000;
+	assert_int_equal(ask("GET", "/v1/ledger", NULL, &a), 200);
+	assert_true(buf_len(&a.body) > 8000000);
+	client_answer_done(&a);
+	fake_rows = 1;
+}
+
+static void slow_ones_block_nobody(void **state)
+{
+	int fd = dial(), gone = dial();
+	char mem[4096];
+	struct client_answer a;
+
+	fake_read_delay_ms = 400;
+	SAY(fd, "GET /v1/ledger HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	SAY(gone, "GET /v1/ledger HTTP/1.1\r\nHost: x\r\n\r\n");
+	(void)usleep(50000);
+	(void)close(gone);
+	assert_int_equal(ask("GET", "/v1/status", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(recv(fd, mem, 1, MSG_DONTWAIT), -1); /* still at it */
+	(void)hear(fd, mem, sizeof(mem), 700);
+	fake_read_delay_ms = 0;
+	/* Both answers, in order. */
+	assert_non_null(strstr(mem, "\"calls\""));
+	assert_non_null(strstr(strstr(mem, "\"calls\""), "\"healthy\":true"));
+	(void)close(fd);
+}
+
+static void malformed_requests(void **state)
+{
+	static const struct str cases[] = {
+		STR("GARBAGE\r\n\r\n"),
+		STR("GET /v1/status HTTP/1.1\r\n\r\n"),
+		STR("GET /v1/status HTTP/1.1\nHost: x\n\n"),
+		STR("GET /v1/status HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
+		STR("GET http://x/v1/status HTTP/1.1\r\nHost: x\r\n\r\n"),
+		STR("POST /v1/agents HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
+		STR("POST /v1/agents HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"),
+		STR("POST /v1/agents HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+		STR("GET /v1/\0status HTTP/1.1\r\nHost: x\r\n\r\n"),
+		STR("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+		STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+	};
+	char mem[4096];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int fd = dial();
+
+		say(fd, cases[i].p, cases[i].n);
+		(void)hear(fd, mem, sizeof(mem), 2000);
+		if (mem[0] && strncmp(mem, "HTTP/1.1 400 ", 13) != 0)
+			fail_msg("case %zu: %s", i, mem);
+		(void)close(fd);
+	}
+	struct client_answer a;
+
+	assert_int_equal(ask("GET", "/v1/healthz", NULL, &a), 200);
+	client_answer_done(&a);
+}
+
+static void huge_requests(void **state)
+{
+	size_t n = 200000;
+	char *big = malloc(n), mem[4096];
+	int fd = dial();
+
+	assert_non_null(big);
+	memset(big, ' ', n);
+	SAY(fd, "POST /v1/agents HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n");
+	say(fd, big, n);
+	(void)hear(fd, mem, sizeof(mem), 2000);
+	assert_int_equal(strncmp(mem, "HTTP/1.1 413 ", 13), 0);
+	(void)close(fd);
+	/* Chunks that never end. */
+	fd = dial();
+	SAY(fd, "POST /v1/agents HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < 100; i++) {
+		SAY(fd, "1000\r\n");
+		say(fd, big, 4096);
+		SAY(fd, "\r\n");
+	}
+	(void)hear(fd, mem, sizeof(mem), 2000);
+	assert_int_equal(strncmp(mem, "HTTP/1.1 413 ", 13), 0);
+	(void)close(fd);
+	/* A head that never ends. */
+	fd = dial();
+	memset(big, 'a', n);
+	SAY(fd, "GET /");
+	say(fd, big, n);
+	(void)hear(fd, mem, sizeof(mem), 2000);
+	assert_true(strncmp(mem, "HTTP/1.1 4", 10) == 0);
+	(void)close(fd);
+	free(big);
+}
+
+static void byte_by_byte_and_pipelined(void **state)
+{
+	static const char one[] = "POST /v1/agents/bot/resume HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+	char mem[8192];
+	int fd = dial();
+
+	for (size_t i = 0; i < sizeof(one) - 1; i++)
+		say(fd, one + i, 1);
+	for (int i = 0; i < 10; i++)
+		say(fd, one, sizeof(one) - 1);
+	SAY(fd, "GET /v1/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	(void)hear(fd, mem, sizeof(mem), 1000);
+	int answers = 0;
+
+	for (char *p = mem; (p = strstr(p, "HTTP/1.1 200 OK")); p++)
+		answers++;
+	assert_int_equal(answers, 12);
+	assert_true(is_closed(fd, 1000));
+	(void)close(fd);
+}
+
+static void slow_requests_are_cut(void **state)
+{
+	int idle = dial(), trickle = dial();
+
+	for (int i = 0; i < 12 && !is_closed(trickle, 0); i++) {
+		SAY(trickle, "G");
+		(void)usleep(IDLE_MS * 1000 / 6);
+	}
+	/* A byte now and then does not keep it alive. */
+	assert_true(is_closed(trickle, IDLE_MS));
+	assert_true(is_closed(idle, IDLE_MS));
+	(void)close(idle);
+	(void)close(trickle);
+}
+
+static void too_many_connections(void **state)
+{
+	int fds[CTL_CONNS_MAX + 4];
+	char mem[256];
+
+	for (size_t i = 0; i < COUNT(fds); i++)
+		fds[i] = dial();
+	(void)hear(fds[COUNT(fds) - 1], mem, sizeof(mem), 2000);
+	assert_int_equal(strncmp(mem, "HTTP/1.1 503 ", 13), 0);
+	for (size_t i = 0; i < COUNT(fds); i++)
+		(void)close(fds[i]);
+	/* And they are given back. */
+	for (int i = 0; i < 50; i++) {
+		int fd = dial();
+
+		SAY(fd, "GET /v1/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+		(void)hear(fd, mem, sizeof(mem), 2000);
+		(void)close(fd);
+		if (strncmp(mem, "HTTP/1.1 200 ", 13) == 0)
+			return;
+		(void)usleep(10000);
+	}
+	fail_msg("no connection is taken any more");
+}
+
+static void events_are_kept_and_followed(void **state)
+{
+	struct client_answer a;
+	char mem[65536];
+	int fd = dial();
+
+	SAY(fd, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+	(void)hear(fd, mem, sizeof(mem), 100);
+	assert_non_null(strstr(mem, "Transfer-Encoding: chunked"));
+	t.events_to_put = 3;
+	loop_wake_send(t.poke);
+	/* It outlives the idle time. */
+	(void)hear(fd, mem, sizeof(mem), IDLE_MS + 200);
+	assert_non_null(strstr(mem, "{\"time\":\"2026-08-20T10:00:00.000Z\",\"reason\":\"no-credit\",\"text\":\"some reason\","
+				    "\"agent\":\"bot\",\"caller_cgroup\":99,\"pid\":7,\"comm\":\"curl\\\"\\n\",\"dst\":\"198.51.100.7\","
+				    "\"dport\":443,\"protocol\":\"tcp\",\"errno\":\"EDQUOT\"}\n"));
+	(void)close(fd);
+	assert_int_equal(ask("GET", "/v1/events", NULL, &a), 200);
+	int lines = 0;
+
+	for (size_t i = 0; i < buf_len(&a.body); i++)
+		lines += buf_ptr(&a.body)[i] == '\n';
+	assert_int_equal(lines, 3);
+	client_answer_done(&a);
+	/* The ring keeps the newest. */
+	t.events_to_put = CTL_EVENTS_KEPT + 7;
+	loop_wake_send(t.poke);
+	(void)usleep(100000);
+	assert_int_equal(ask("GET", "/v1/events", NULL, &a), 200);
+	for (size_t i = 0, n = 0; i <= buf_len(&a.body); i++) {
+		if (i == buf_len(&a.body))
+			assert_int_equal(n, CTL_EVENTS_KEPT);
+		else
+			n += buf_ptr(&a.body)[i] == '\n';
+	}
+	client_answer_done(&a);
+}
+
+static void followers_that_do_not_read_are_dropped(void **state)
+{
+	struct client_answer a;
+	int fd = dial();
+	char mem[1024];
+
+	SAY(fd, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+	(void)recv(fd, mem, 100, 0);
+	t.events_to_put = 5000;
+	loop_wake_send(t.poke);
+	(void)usleep(100000);
+	assert_int_equal(ask("GET", "/v1/healthz", NULL, &a), 200);
+	client_answer_done(&a);
+	/* What the socket holds comes, then the end. */
+	while (recv(fd, mem, sizeof(mem), 0) > 0)
+		;
+	(void)close(fd);
+}
+
+static void others_learn_nothing(void **state)
+{
+	static const char *const targets[] = { "/v1/status", "/v1/agents", "/nothing" };
+	struct buf body;
+
+	buf_init(&body, 4096);
+	for (size_t i = 0; i < COUNT(targets); i++) {
+		struct request r = { .method = STR("GET"), .path = str_of(targets[i]), .uid = 1234 };
+		struct answer a = { .body = &body };
+
+		assert_null(route_find(&r, false, &a));
+		assert_int_equal(a.status, 403);
+		assert_null(a.allow);
+	}
+	struct request r = { .method = STR("GET"), .path = STR("/v1/healthz"), .uid = 1234 };
+	struct answer a = { .body = &body };
+
+	assert_non_null(route_find(&r, false, &a));
+	buf_done(&body);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(socket_is_private),
+		cmocka_unit_test(status_has_its_shape),
+		cmocka_unit_test(requests_are_judged),
+		cmocka_unit_test(agents_live),
+		cmocka_unit_test(reload_is_told),
+		cmocka_unit_test(ledger_is_read),
+		cmocka_unit_test(slow_ones_block_nobody),
+		cmocka_unit_test(malformed_requests),
+		cmocka_unit_test(huge_requests),
+		cmocka_unit_test(byte_by_byte_and_pipelined),
+		cmocka_unit_test(slow_requests_are_cut),
+		cmocka_unit_test(too_many_connections),
+		cmocka_unit_test(events_are_kept_and_followed),
+		cmocka_unit_test(followers_that_do_not_read_are_dropped),
+		cmocka_unit_test(others_learn_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

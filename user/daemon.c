@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * daemon.c: `pursed`: the parts in the order in which they start; they stop in the reverse order. Everything between is in the
+ * folders; here is only what joins them: who is handed to whom, and the timers.
+ *
+ * The ledger starts after the budget, since its writer frees hold slots until it is closed. The gate stays pinned at the
+ * end: without a daemon agents are denied, not set free.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "ctl/agents.h"
+#include "ctl/args.h"
+#include "ctl/config.h"
+#include "ctl/control.h"
+#include "ctl/endpoints.h"
+#include "ctl/events.h"
+#include "ctl/process.h"
+#include "ctl/server.h"
+#include "ctl/trust.h"
+#include "ctl_abi.h"
+#include "kern/gate.h"
+#include "path/path.h"
+#include "provider/provider.h"
+#include "spend/budget.h"
+#include "spend/ledger.h"
+#include "spend/price.h"
+#include "wire/ca.h"
+
+#define DRAIN_MS 5000
+#define FLOW_MAX_AGE_NS (30 * INT64_C(1000000000))
+#define ROLL_AT_LEAST_MS 1000 /* also when the clock was set */
+
+struct daemon;
+struct tick {
+	struct daemon *d;
+	void (*run)(struct daemon *d);
+	int64_t every_ms;
+	struct loop_timer *timer;
+};
+enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_WATCH, TICK_REAP, TICK_COUNT };
+
+struct daemon {
+	const struct config *config;
+	struct loop *loop;
+	struct gate *gate;
+	struct budget *budget;
+	struct ledger *ledger;
+	struct price_list *prices;
+	struct ca *ca;
+	struct agents *agents;
+	struct endpoints *endpoints;
+	struct path_provider *providers;
+	struct path *path;
+	struct events *events;
+	struct server *server;
+	struct control control;
+	struct tick ticks[TICK_COUNT];
+	char trust_dir[1100], cgroup_was[1100];
+	int64_t started_ns; /* boot clock */
+	bool gate_ok, is_beating;
+	struct err gate_error;
+};
+
+static int64_t now_s(void)
+{
+	return clock_realtime_ns() / 1000000000;
+}
+
+/* ---- the ledger's calls, on its writer's thread */
+
+static void row_is_durable(void *ctx, uint32_t slot)
+{
+	struct daemon *d = ctx;
+
+	budget_settled(d->budget, slot);
+}
+
+static void ledger_health(void *ctx, bool healthy, const char *why)
+{
+	struct daemon *d = ctx;
+
+	budget_close_holds(d->budget, !healthy);
+	if (healthy)
+		log_info("ledger", "writes again; calls are taken");
+	else
+		log_error("ledger", "cannot write: %s; new calls are refused until it can", why ? why : "unknown");
+}
+
+/* ---- steps: start and stop of one part each */
+
+static int start_loop(struct daemon *d, struct err *e)
+{
+	int r = loop_new(&d->loop);
+
+	return r < 0 ? err_set(e, -r, "loop: %s", strerror(-r)) : 0;
+}
+
+static void stop_loop(struct daemon *d)
+{
+	loop_free(d->loop);
+}
+
+static int start_dirs(struct daemon *d, struct err *e)
+{
+	int r = process_harden(e);
+
+	if (r == 0)
+		r = process_make_dir(d->config->state_dir, e);
+	return r ? r : process_make_dir(d->config->run_dir, e);
+}
+
+static int start_gate(struct daemon *d, struct err *e)
+{
+	const struct config *c = d->config;
+	char lock[1200];
+
+	(void)config_place(c->run_dir, PURSE_LOCK_NAME, lock, sizeof(lock));
+	struct gate_options o = {
+		.pin_dir = c->bpffs, .lock_path = lock,
+		.cgroup_root = strcmp(c->cgroup_root, "auto") == 0 ? NULL : c->cgroup_root,
+	};
+	int r = gate_open(&o, &d->gate, e);
+
+	/* Whatever an earlier daemon last said: nobody serves yet. */
+	if (r == 0)
+		__atomic_store_n(&gate_state(d->gate)->heartbeat_ns, 0, __ATOMIC_RELEASE);
+	return r;
+}
+
+static void stop_gate(struct daemon *d)
+{
+	/* Agents are told at once, not after the heartbeat went stale. */
+	__atomic_store_n(&gate_state(d->gate)->heartbeat_ns, 0, __ATOMIC_RELEASE);
+	gate_close(d->gate);
+}
+
+static int start_cgroup(struct daemon *d, struct err *e)
+{
+	uint64_t id = 0;
+	int r = process_take_cgroup(d->cgroup_was, sizeof(d->cgroup_was), &id, e);
+
+	if (r < 0 && d->config->others == CONFIG_DENY)
+		return err_prefix(e, r, "others: deny needs a cgroup for the daemon");
+	if (r < 0)
+		log_warn("daemon", "no cgroup of its own: %s", e->text);
+	gate_set_daemon_cgroup(d->gate, r < 0 ? 0 : id);
+	return 0;
+}
+
+static void stop_cgroup(struct daemon *d)
+{
+	process_leave_cgroup(d->cgroup_was);
+}
+
+static int start_budget(struct daemon *d, struct err *e)
+{
+	int r = budget_new(gate_accounts(d->gate), GATE_ACCOUNTS_MAX, gate_holds(d->gate), GATE_HOLDS_MAX, &d->budget);
+
+	return r < 0 ? err_set(e, -r, "budget: %s", strerror(-r)) : 0;
+}
+
+static void stop_budget(struct daemon *d)
+{
+	budget_free(d->budget);
+}
+
+static int start_ledger(struct daemon *d, struct err *e)
+{
+	static const struct ledger_calls calls = { .durable = row_is_durable, .health = ledger_health };
+	char path[1200];
+
+	(void)config_place(d->config->state_dir, PURSE_LEDGER_NAME, path, sizeof(path));
+	return ledger_open(path, &calls, d, &d->ledger, e);
+}
+
+static void stop_ledger(struct daemon *d)
+{
+	if (ledger_close(d->ledger) < 0)
+		log_error("ledger", "rows stayed unwritten; their calls are still in the gate's memory and are taken up at the "
+			  "next start (not after a reboot)");
+}
+
+static int start_prices(struct daemon *d, struct err *e)
+{
+	int r = price_list_load(d->config->prices.v, d->config->prices.n, &d->prices, e);
+
+	if (r == 0)
+		log_info("prices", "%zu models", price_list_count(d->prices));
+	return r;
+}
+
+static void stop_prices(struct daemon *d)
+{
+	price_list_unref(d->prices);
+}
+
+static int start_ca(struct daemon *d, struct err *e)
+{
+	const struct config *c = d->config;
+	const char *names[64 * 64];
+	char dir[1200];
+	size_t n = 0;
+	bool is_new = false;
+
+	for (size_t i = 0; i < c->providers.n; i++)
+		for (size_t j = 0; j < c->providers.v[i].hosts.n && n < sizeof(names) / sizeof(names[0]); j++)
+			names[n++] = c->providers.v[i].hosts.v[j];
+	(void)config_place(c->state_dir, PURSE_CA_NAME, dir, sizeof(dir));
+	int r = ca_open(dir, names, n, &d->ca, &is_new, e);
+
+	if (r < 0)
+		return r;
+	if (is_new)
+		log_info("ca", "new certificates for the configured hosts; agents that run already keep the old ones until they are "
+			 "started again");
+	(void)trust_dir(c, d->trust_dir, sizeof(d->trust_dir));
+	r = trust_publish(d->trust_dir, ca_root_path(d->ca), ca_bundle_path(d->ca), e);
+	if (r < 0)
+		ca_close(d->ca);
+	return r;
+}
+
+static void stop_ca(struct daemon *d)
+{
+	ca_close(d->ca);
+}
+
+static int start_agents(struct daemon *d, struct err *e)
+{
+	struct agents_env env = { .config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger };
+	int r = agents_new(&env, &d->agents, e);
+
+	if (r < 0)
+		return r;
+	r = agents_load(d->agents, now_s(), e);
+	if (r == 0)
+		r = agents_enrol(d->agents, e);
+	if (r < 0)
+		agents_free(d->agents);
+	return r;
+}
+
+static void stop_agents(struct daemon *d)
+{
+	agents_free(d->agents);
+}
+
+static int start_endpoints(struct daemon *d, struct err *e)
+{
+	return endpoints_new(d->config, d->gate, d->loop, &d->endpoints, e);
+}
+
+static void stop_endpoints(struct daemon *d)
+{
+	endpoints_free(d->endpoints);
+}
+
+static struct path_provider *providers_of(const struct config *c)
+{
+	struct path_provider *p = calloc(c->providers.n, sizeof(*p));
+
+	for (size_t i = 0; p && i < c->providers.n; i++) {
+		const struct config_provider *from = &c->providers.v[i];
+
+		p[i] = (struct path_provider){
+			.name = from->name, .ops = provider_find(from->dialect), .hosts = from->hosts.v,
+			.nhosts = from->hosts.n, .prefix = from->prefix, .port = (uint16_t)from->port, .addrs = from->addrs,
+			.naddrs = from->addresses.n, .prices_as = from->prices_as, .multiplier_pct = 100,
+		};
+	}
+	return p;
+}
+
+static int start_path(struct daemon *d, struct err *e)
+{
+	const struct config *c = d->config;
+	struct path_env env = { .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca };
+
+	gate_set_policy(d->gate, c->others == CONFIG_DENY, c->capture_ports.v, c->capture_ports.n,
+			(uint64_t)c->heartbeat_stale_ns);
+	d->providers = providers_of(c);
+	if (!d->providers)
+		return err_set(e, ENOMEM, "path: out of memory");
+	struct path_options o = {
+		.providers = d->providers, .nproviders = c->providers.n, .workers = (unsigned)c->workers,
+		.listen_port = (uint16_t)c->listen_port, .http2 = c->http2, .body_max = (size_t)c->body_max_bytes,
+		.connect_timeout_ms = c->connect_timeout_ns / 1000000,
+		.response_timeout_ms = c->response_timeout_ns / 1000000, .upstream_ca = c->upstream_ca,
+	};
+	int r = path_start(&o, &env, d->prices, &d->path, e);
+
+	if (r < 0)
+		free(d->providers);
+	return r;
+}
+
+static void stop_path(struct daemon *d)
+{
+	path_stop(d->path, DRAIN_MS);
+	free(d->providers);
+}
+
+static int start_events(struct daemon *d, struct err *e)
+{
+	return events_new(d->gate, d->loop, &d->events, e);
+}
+
+static void stop_events(struct daemon *d)
+{
+	events_free(d->events);
+}
+
+/* ---- what the control server may ask */
+
+static void describe(void *ctx, struct daemon_view *ret)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} counts[] = {
+#define COUNT(member) { #member, offsetof(struct path_counts, member) }
+		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(tls_failed), COUNT(tls_distrusted),
+		COUNT(exchanges), COUNT(exchanges_open), COUNT(refused), COUNT(forwarded), COUNT(free_calls),
+		COUNT(upstream_conns), COUNT(upstream_reused), COUNT(upstream_failed), COUNT(settled), COUNT(estimated),
+		COUNT(overruns),
+#undef COUNT
+	};
+	struct daemon *d = ctx;
+	struct path_counts c;
+
+	path_count(d->path, &c);
+	*ret = (struct daemon_view){
+		.uptime_s = (clock_boot_ns() - d->started_ns) / 1000000000,
+		.port4 = gate_state(d->gate)->port4, .port6 = gate_state(d->gate)->port6,
+		.path_alive = path_is_alive(d->path), .beating = d->is_beating, .gate_ok = d->gate_ok,
+		.ledger_healthy = ledger_is_healthy(d->ledger), .prices = price_list_count(d->prices),
+	};
+	if (!d->gate_ok)
+		(void)snprintf(ret->gate_text, sizeof(ret->gate_text), "%s", d->gate_error.text);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		ret->counts[ret->ncounts].name = counts[i].name;
+		ret->counts[ret->ncounts++].value = *(uint64_t *)((char *)&c + counts[i].offset);
+	}
+}
+
+static int reload_prices(void *ctx, struct err *e)
+{
+	struct daemon *d = ctx;
+	struct price_list *fresh = NULL;
+	int r = price_list_load(d->config->prices.v, d->config->prices.n, &fresh, e);
+
+	if (r < 0)
+		return r;
+	path_set_prices(d->path, fresh);
+	price_list_unref(d->prices);
+	d->prices = fresh;
+	log_info("prices", "loaded again: %zu models; everything else in the config needs a restart", price_list_count(fresh));
+	return 0;
+}
+
+static int start_server(struct daemon *d, struct err *e)
+{
+	char path[1200];
+
+	d->control = (struct control){
+		.config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca,
+		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .trust_dir = d->trust_dir,
+		.daemon = d, .describe = describe, .reload = reload_prices,
+	};
+	(void)config_place(d->config->run_dir, PURSE_SOCKET_NAME, path, sizeof(path));
+	struct server_options o = { .socket_path = path };
+
+	return server_new(d->loop, &d->control, &o, &d->server, e);
+}
+
+static void stop_server(struct daemon *d)
+{
+	server_free(d->server);
+}
+
+/* ---- timers */
+
+static void beat(struct daemon *d)
+{
+	/* Not while the ledger is unwell: agents are then answered with the reason, which needs the daemon. */
+	d->is_beating = d->gate_ok && path_is_alive(d->path);
+	if (d->is_beating)
+		gate_beat(d->gate);
+}
+
+static void verify(struct daemon *d)
+{
+	bool was_ok = d->gate_ok;
+
+	d->gate_ok = gate_verify(d->gate, &d->gate_error) == 0;
+	if (was_ok && !d->gate_ok)
+		log_error("gate", "%s; agents are denied until pursed is started again", d->gate_error.text);
+	if (!was_ok && d->gate_ok)
+		log_info("gate", "attached as it should be");
+}
+
+static void roll(struct daemon *d)
+{
+	(void)budget_roll(d->budget, now_s());
+}
+
+static void watch(struct daemon *d)
+{
+	agents_watch(d->agents);
+}
+
+static void reap(struct daemon *d)
+{
+	(void)gate_reap_flows(d->gate, FLOW_MAX_AGE_NS);
+}
+
+static void on_tick(void *ctx)
+{
+	struct tick *t = ctx;
+
+	t->run(t->d);
+	loop_timer_set(t->timer, t->every_ms);
+}
+
+static void stop_timers(struct daemon *d)
+{
+	for (int i = 0; i < TICK_COUNT; i++)
+		if (d->ticks[i].timer)
+			loop_timer_free(d->ticks[i].timer);
+}
+
+static int start_timers(struct daemon *d, struct err *e)
+{
+	static const struct tick kinds[TICK_COUNT] = {
+		[TICK_VERIFY] = { .run = verify, .every_ms = 1000 },
+		[TICK_BEAT] = { .run = beat, .every_ms = 250 },
+		[TICK_ROLL] = { .run = roll, .every_ms = ROLL_AT_LEAST_MS },
+		[TICK_WATCH] = { .run = watch, .every_ms = 2000 },
+		[TICK_REAP] = { .run = reap, .every_ms = 10000 },
+	};
+
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < TICK_COUNT; i++) {
+		d->ticks[i] = kinds[i];
+		d->ticks[i].d = d;
+		r = loop_timer_new(d->loop, on_tick, &d->ticks[i], &d->ticks[i].timer);
+	}
+	if (r < 0)
+		(void)err_set(e, -r, "timers: %s", strerror(-r));
+	if (r == 0)
+		verify(d);
+	if (r == 0 && !d->gate_ok) {
+		*e = d->gate_error;
+		r = -ENOLINK;
+	}
+	if (r < 0) {
+		stop_timers(d);
+		return r;
+	}
+	for (int i = 0; i < TICK_COUNT; i++)
+		on_tick(&d->ticks[i]);
+	return 0;
+}
+
+/* ---- signals */
+
+static void on_stop(void *ctx, int signum)
+{
+	struct daemon *d = ctx;
+
+	log_info("daemon", "%s: stopping; calls in flight have %d seconds", strsignal(signum), DRAIN_MS / 1000);
+	loop_stop(d->loop);
+}
+
+static void on_hangup(void *ctx, int signum)
+{
+	struct err e = { "" };
+
+	if (reload_prices(ctx, &e) < 0)
+		log_error("prices", "not loaded, the old list stays: %s", e.text);
+}
+
+static int start_signals(struct daemon *d, struct err *e)
+{
+	int r = loop_signal(d->loop, SIGTERM, on_stop, d);
+
+	if (r == 0)
+		r = loop_signal(d->loop, SIGINT, on_stop, d);
+	if (r == 0)
+		r = loop_signal(d->loop, SIGHUP, on_hangup, d);
+	return r < 0 ? err_set(e, -r, "signals: %s", strerror(-r)) : 0;
+}
+
+/* ---- the whole */
+
+static const struct step {
+	const char *name;
+	int (*start)(struct daemon *d, struct err *e);
+	void (*stop)(struct daemon *d);
+} steps[] = {
+	{ "loop", start_loop, stop_loop },
+	{ "dirs", start_dirs, NULL },
+	{ "gate", start_gate, stop_gate },
+	{ "cgroup", start_cgroup, stop_cgroup },
+	{ "budget", start_budget, stop_budget },
+	{ "ledger", start_ledger, stop_ledger },
+	{ "prices", start_prices, stop_prices },
+	{ "ca", start_ca, stop_ca },
+	{ "agents", start_agents, stop_agents },
+	{ "endpoints", start_endpoints, stop_endpoints },
+	{ "path", start_path, stop_path },
+	{ "events", start_events, stop_events },
+	{ "timers", start_timers, stop_timers },
+	{ "signals", start_signals, NULL },
+	{ "control", start_server, stop_server },
+};
+#define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
+
+static void stop_from(struct daemon *d, size_t n)
+{
+	while (n-- > 0)
+		if (steps[n].stop)
+			steps[n].stop(d);
+}
+
+static int run(const struct config *c)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	struct err e = { "" };
+	size_t n = 0;
+
+	if (!d)
+		return PURSE_EXIT_FAILURE;
+	d->config = c;
+	d->started_ns = clock_boot_ns();
+	while (n < STEP_COUNT && steps[n].start(d, &e) == 0)
+		n++;
+	if (n < STEP_COUNT) {
+		log_error("daemon", "cannot start (%s): %s", steps[n].name, e.text);
+	} else {
+		log_info("daemon", "ready: version %s, listening on 127.0.0.1:%u and [::1]:%u, %zu providers, control %s/%s",
+			 PURSE_VERSION, gate_state(d->gate)->port4, gate_state(d->gate)->port6, c->providers.n, c->run_dir,
+			 PURSE_SOCKET_NAME);
+		loop_run(d->loop);
+	}
+	stop_from(d, n);
+	free(d);
+	return n < STEP_COUNT ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
+}
+
+struct flags {
+	const char *config;
+	bool debug, help, version;
+};
+static const struct args_row rows[] = {
+	{ .name = "--config", .letter = 'c', .type = ARGS_TEXT, .offset = offsetof(struct flags, config), .value = "FILE",
+	  .help = "default $" PURSE_CONFIG_ENV ", else " PURSE_CONFIG_PATH },
+	{ .name = "--debug", .type = ARGS_SWITCH, .offset = offsetof(struct flags, debug), .help = "log more" },
+	{ .name = "--help", .letter = 'h', .type = ARGS_SWITCH, .offset = offsetof(struct flags, help), .help = "this text" },
+	{ .name = "--version", .letter = 'V', .type = ARGS_SWITCH, .offset = offsetof(struct flags, version),
+	  .help = "print the version" },
+};
+#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+static int read_flags(char **argv, struct flags *f)
+{
+	struct args_table table = { rows, ROW_COUNT, f };
+	struct args args = { 0 };
+	struct err e = { "" };
+
+	if (args_read(&table, 1, argv, false, 0, &args, &e) == 0 && args.nwords > 0)
+		(void)err_set(&e, EINVAL, "\"%s\": pursed takes no words; commands are for purse", args.words[0]);
+	if (e.text[0])
+		(void)fprintf(stderr, "pursed: %s\n", e.text);
+	return e.text[0] ? PURSE_EXIT_USAGE : PURSE_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct flags f = { 0 };
+	struct config *c = NULL;
+	struct err e = { "" };
+	const char *path;
+	bool named;
+	int exit_code = read_flags(argv + 1, &f);
+
+	if (exit_code)
+		return exit_code;
+	if (f.help || f.version) {
+		(void)printf(f.version ? "pursed %s\n" : "usage: pursed [flags]      (version %s)\nRuns in the foreground and logs to "
+			     "stderr. SIGTERM: drain and stop. SIGHUP: load prices again.\n", PURSE_VERSION);
+		if (f.help)
+			args_help(stdout, rows, ROW_COUNT);
+		return PURSE_EXIT_OK;
+	}
+	if (f.debug)
+		log_set_level(LOG_LEVEL_DEBUG);
+	(void)signal(SIGPIPE, SIG_IGN);
+	config_resolve(f.config, &path, &named);
+	if (config_load(path, named, &c, &e) < 0) {
+		log_error("config", "%s", e.text);
+		return PURSE_EXIT_CONFIG;
+	}
+	exit_code = run(c);
+	config_free(c);
+	return exit_code;
+}
