@@ -25,6 +25,7 @@
 extern "C" {
 #include "base/json.h"
 #include "base/json_paths.h"
+#include "base/json_text.h"
 }
 
 namespace {
@@ -44,72 +45,6 @@ struct level {
 	bool is_array;
 	bool watched; /* something inside may be wanted */
 };
-
-enum char_class : uint8_t { OTHER, BLANK, STRUCT, DIGIT };
-
-struct char_table {
-	uint8_t of[256];
-	constexpr char_table() : of{}
-	{
-		for (int c : { ' ', '\t', '\n', '\r' })
-			of[c] = BLANK;
-		for (int c : { ',', ':', '{', '}', '[', ']' })
-			of[c] = STRUCT;
-		for (int c = '0'; c <= '9'; c++)
-			of[c] = DIGIT;
-	}
-};
-constexpr char_table classes;
-
-inline uint8_t class_of(char c)
-{
-	return classes.of[(unsigned char)c];
-}
-
-inline int hex_digit(char c)
-{
-	if (class_of(c) == DIGIT)
-		return c - '0';
-	c = char(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The four digits behind "\u". -> -1 when they are not. p[0..3] must be readable. */
-int hex4(const char *p)
-{
-	int v = 0;
-
-	for (int i = 0; i < 4; i++) {
-		int d = hex_digit(p[i]);
-
-		if (d < 0)
-			return -1;
-		v = v << 4 | d;
-	}
-	return v;
-}
-
-/* What the letter behind a backslash stands for; 0 = no such escape; 'u' is told apart before. */
-struct escape_table {
-	char of[256];
-	constexpr escape_table() : of{}
-	{
-		of[(int)'"'] = '"';
-		of[(int)'\\'] = '\\';
-		of[(int)'/'] = '/';
-		of[(int)'b'] = '\b';
-		of[(int)'f'] = '\f';
-		of[(int)'n'] = '\n';
-		of[(int)'r'] = '\r';
-		of[(int)'t'] = '\t';
-	}
-};
-constexpr escape_table escapes;
-
-inline char unescaped(char c)
-{
-	return escapes.of[(unsigned char)c];
-}
 
 /*
  * Finds one backslash after the other. In code (and JSON in JSON) they stand a few bytes
@@ -177,72 +112,6 @@ private:
 	}
 };
 
-char *put_utf8(char *to, uint32_t c)
-{
-	if (c < 0x80) {
-		*to++ = char(c);
-	} else if (c < 0x800) {
-		*to++ = char(0xc0 | c >> 6);
-		*to++ = char(0x80 | (c & 0x3f));
-	} else if (c < 0x10000) {
-		*to++ = char(0xe0 | c >> 12);
-		*to++ = char(0x80 | (c >> 6 & 0x3f));
-		*to++ = char(0x80 | (c & 0x3f));
-	} else {
-		*to++ = char(0xf0 | c >> 18);
-		*to++ = char(0x80 | (c >> 12 & 0x3f));
-		*to++ = char(0x80 | (c >> 6 & 0x3f));
-		*to++ = char(0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
-/*
- * p stands behind "\u" of an escape that was checked. Half a surrogate pair alone is JSON
- * by its grammar (RFC 8259 section 8.2) but no character: U+FFFD.
- */
-const char *take_u(const char *p, const char *end, char **to)
-{
-	uint32_t c = uint32_t(hex4(p)), low;
-
-	p += 4;
-	if (c >= 0xd800 && c <= 0xdbff && end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
-		low = uint32_t(hex4(p + 2));
-		if (low >= 0xdc00 && low <= 0xdfff) {
-			c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-			p += 6;
-		}
-	}
-	if (c >= 0xd800 && c <= 0xdfff)
-		c = 0xfffd;
-	*to = put_utf8(*to, c);
-	return p;
-}
-
-/* Escapes were checked before. The result is never longer than the source. */
-size_t unescape(const char *p, const char *end, char *to)
-{
-	char *begin = to;
-
-	while (p < end) {
-		const char *esc = static_cast<const char *>(memchr(p, '\\', size_t(end - p)));
-		size_t n = size_t((esc ? esc : end) - p);
-
-		memcpy(to, p, n);
-		to += n;
-		p += n;
-		if (!esc)
-			break;
-		if (p[1] == 'u') {
-			p = take_u(p + 2, end, &to);
-		} else {
-			*to++ = unescaped(p[1]);
-			p += 2;
-		}
-	}
-	return size_t(to - begin);
-}
-
 } // namespace
 
 struct json {
@@ -304,7 +173,7 @@ private:
 	int number(size_t at);
 	int word(size_t at, const char *want, size_t n, enum json_kind kind, int64_t i);
 	void report(struct json_value *v);
-	bool ends_here(size_t at) const { return at == len || class_of(text[at]) == BLANK || class_of(text[at]) == STRUCT; }
+	bool ends_here(size_t at) const { return at == len || json_ends_word(text[at]); }
 };
 
 /* Only blanks stand between a closing quote and the next token, or stage 1 would have listed them. */
@@ -312,7 +181,7 @@ int walk::string_end(size_t at, size_t *ret_end)
 {
 	size_t end = token_at(next);
 
-	while (end > at + 1 && class_of(text[end - 1]) == BLANK)
+	while (end > at + 1 && json_is_blank(text[end - 1]))
 		end--;
 	if (end < at + 2 || text[end - 1] != '"')
 		return -EINVAL;
@@ -331,7 +200,7 @@ int walk::escapes_pass(size_t end)
 		/* The second of a pair starts no escape of its own. */
 		if (c == '\\')
 			esc.next();
-		else if (!unescaped(c) && !(c == 'u' && end - at >= 7 && hex4(text + at + 2) >= 0))
+		else if (!json_escape_letter(c) && !(c == 'u' && end - at >= 7 && json_hex4(text + at + 2) >= 0))
 			return -EINVAL;
 	}
 	return 0;
@@ -350,7 +219,7 @@ int walk::unescape_into_scratch(size_t at, size_t end, struct str *ret)
 		j->scratch_cap = need;
 	}
 	ret->p = j->scratch;
-	ret->n = unescape(text + at, text + end, j->scratch);
+	ret->n = json_unescape(text + at, text + end, j->scratch);
 	return 0;
 }
 
@@ -494,64 +363,23 @@ int walk::string(size_t at)
 	return 0;
 }
 
-/* The grammar of RFC 8259 section 6. What follows must not be part of a word. */
+/* What follows must not be part of a word. */
 int walk::number(size_t at)
 {
 	struct json_value v = {};
-	size_t i = at, digits;
-	bool whole = true, negative = text[at] == '-';
-	/* Counted downwards: INT64_MIN has no positive twin. */
-	int64_t value = 0;
-	bool fits = true;
+	bool is_int;
+	size_t n = json_number(text + at, len - at, &is_int, &v.i);
 
-	auto skip_digits = [&] {
-		size_t from = i;
-
-		while (i < len && class_of(text[i]) == DIGIT)
-			i++;
-		return i - from;
-	};
-	i += negative;
-	digits = i;
-	while (i < len && class_of(text[i]) == DIGIT) {
-		fits = fits && !__builtin_mul_overflow(value, 10, &value) &&
-		       !__builtin_sub_overflow(value, text[i] - '0', &value);
-		i++;
-	}
-	if (i == digits || (text[digits] == '0' && i - digits > 1))
-		return -EINVAL;
-	if (i < len && text[i] == '.') {
-		i++;
-		whole = false;
-		if (!skip_digits())
-			return -EINVAL;
-	}
-	if (i < len && (text[i] | 0x20) == 'e') {
-		i++;
-		whole = false;
-		if (i < len && (text[i] == '+' || text[i] == '-'))
-			i++;
-		if (!skip_digits())
-			return -EINVAL;
-	}
-	if (!ends_here(i))
+	if (!n || !ends_here(at + n))
 		return -EINVAL;
 	next++;
-	if (!nstates)
-		return 0;
-	if (!negative && fits)
-		fits = !__builtin_sub_overflow(INT64_C(0), value, &value);
-	/* "-0" is not the integer 0 to everybody. */
-	if (whole && fits && !(negative && value == 0)) {
-		v.kind = JSON_INT;
-		v.i = value;
-	} else {
-		v.kind = JSON_NUMBER;
+	if (nstates) {
+		v.kind = is_int ? JSON_INT : JSON_NUMBER;
+		v.at = at;
+		v.end = at + n;
+		v.s = { text + at, n };
+		report(&v);
 	}
-	v.at = at;
-	v.end = i;
-	v.s = { text + at, i - at };
-	report(&v);
 	return 0;
 }
 
@@ -591,7 +419,7 @@ int walk::value()
 	case 'n':
 		return word(at, "null", 4, JSON_NULL, 0);
 	default:
-		return c == '-' || class_of(c) == DIGIT ? number(at) : -EINVAL;
+		return c == '-' || json_is_digit(c) ? number(at) : -EINVAL;
 	}
 }
 
