@@ -4,7 +4,7 @@
  * v4-mapped address, over TCP and UDP. A subtest is a row x column x form; what has to come out stands in the
  * table below in the same words as in tests/unit/kern/test_verdict.c, here as what the application gets.
  */
-#include "rig.h"
+#include "acts.h"
 
 /* What the application gets. */
 enum cell { PASS, REDIR, REDIR_402, REDIR_STRANGER, NO_CREDIT, PAUSED, DEAD, NOT_AGENT, IDENTITY, UDP, NETNS };
