@@ -107,7 +107,7 @@ def test_a_call_that_is_not_streamed_runs_on(world):
 
 
 def test_a_provider_that_cuts(world):
-    assert world.chat(stream=True, fake="out=10,cut=4")[2].returncode != 0
+    assert world.chat(stream=True, fake="out=10,cut=4,gap=0.05")[2].returncode != 0
     assert world.chat(fake="cut=0")[0] == 502
     world.quiet().audit()
     assert [c["end"] for c in world.ledger()] == ["provider-cut"] * 2
