@@ -10,7 +10,7 @@ Steering, in the request header `x-fake`, comma-separated:
   out=N        answer N output tokens (default 5), one chunk each when streamed
   in=N cached=N w5=N w1h=N   input tokens, and how many of them were cached or written
   delay=S      seconds before the first byte     gap=S  seconds between chunks
-  status=N     an error answer, nothing billed   fail=N error event after N chunks (nothing billed)
+  status=N     an error answer, nothing billed   fail=N error event after N chunks (billed: what was made)
   cut=N        reset the connection after N chunks
   gzip         content-encoding gzip (not streamed)   nousage   no usage anywhere
   model=NAME   served by another model           tool      answer with a tool call
@@ -198,7 +198,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def fails_at(self, call, i):
         if "fail" in self.x and i == int(self.x["fail"]):
-            call.free = True
+            call.free = not call.made
             return True
         return False
 

@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and runs everything that proves purse, in the order in which a failure tells most: lint, unit and BPF tests (cmocka), then end to
+# end and bypass (pytest with the providers' own SDKs). Ends with one line: N passed, N failed, N skipped.
+#
+#   tests/run.sh [unit|e2e]      only a part
+#   JUNIT=folder                 keeps the reports
+set -u
+cd "$(dirname "$0")/.." || exit 1
+O=${O:-build}
+part=${1:-all}
+passed=0 failed=0 skipped=0
+reports=$(mktemp -d)
+trap 'rm -rf "$reports"' EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+
+count() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3)); }
+
+finish() {
+    printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit $?
+}
+
+build() {
+    say "build"
+    make --no-print-directory -j"$(nproc)" O="$O" all unit || { count 0 1 0; finish; }
+    make --no-print-directory -j"$(nproc)" O="$O-crash" CRASH=1 all || { count 0 1 0; finish; }
+}
+
+lint() {
+    say "lint"
+    if tests/lint.sh "$O"; then count 1 0 0; else count 0 1 0; fi
+}
+
+# One cmocka program; its own lines are shown only if something failed.
+unit() {
+    local program=$1 out=$reports/unit.out p f s status
+    timeout 300 "$program" >"$out" 2>&1
+    status=$?
+    p=$(grep -c '^\[       OK' "$out") f=$(grep -c '^\[  FAILED  \] [^0-9]' "$out") s=$(grep -c '^\[  SKIPPED \] [^0-9]' "$out")
+    # cmocka lists failures twice: as they happen and at the end.
+    f=$(grep '^\[  FAILED  \] [^0-9]' "$out" | sort -u | wc -l)
+    s=$(grep '^\[  SKIPPED \] [^0-9]' "$out" | sort -u | wc -l)
+    [ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
+    printf '  %-40s %3d passed%s%s\n' "${program#"$O"/tests/}" "$p" "$([ "$f" -gt 0 ] && echo ", $f FAILED (exit $status)")" \
+        "$([ "$s" -gt 0 ] && echo ", $s skipped")"
+    [ $status -eq 0 ] || tail -40 "$out"
+    [ "$s" -gt 0 ] && grep -i -E 'skip|missing|needs' "$out" | head -5
+    count "$p" "$f" "$s"
+}
+
+units() {
+    say "unit and BPF tests"
+    local t
+    for t in "$O"/tests/unit/*/test_* "$O"/tests/bpf/test_*; do
+        [ -x "$t" ] && [ -f "$t" ] && case $t in *.d) ;; *) unit "$t" ;; esac
+    done
+}
+
+# The SDKs are the providers' own, from their registries, pinned.
+python_with_sdks() {
+    local want=tests/lib/requirements.txt have=$O/venv/requirements.txt
+    cmp -s $want "$have" && return 0
+    python3 -m venv "$O/venv" && "$O/venv/bin/pip" install -q -r $want && cp $want "$have"
+}
+
+node_with_sdks() {
+    cmp -s tests/lib/package.json "$O/node/package.json" && [ -d "$O/node/node_modules" ] && return 0
+    mkdir -p "$O/node" && cp tests/lib/package.json "$O/node/" &&
+        (cd "$O/node" && npm install --silent --no-audit --no-fund --no-package-lock >/dev/null 2>npm.log || { rm package.json; cat npm.log; exit 1; })
+}
+
+e2e() {
+    say "end to end and bypass"
+    python_with_sdks || { echo "cannot install the Python SDKs"; count 0 1 0; return; }
+    node_with_sdks || echo "cannot install the Node SDKs: their tests will be skipped"
+    local xml=$reports/e2e.xml
+    PURSE_BUILD=$PWD/$O PURSE_CRASH_BUILD=$PWD/$O-crash "$O/venv/bin/python" -m pytest -q -rs --tb=short -p no:cacheprovider \
+        --junitxml="$xml" tests/e2e tests/bypass
+    [ -f "$xml" ] || { count 0 1 0; return; }
+    # shellcheck disable=SC2046
+    count $(python3 - "$xml" <<'PY'
+import sys, xml.etree.ElementTree as tree
+s = tree.parse(sys.argv[1]).getroot()
+s = s if s.tag == "testsuite" else s.find("testsuite")
+tests, bad, skipped = int(s.get("tests")), int(s.get("failures")) + int(s.get("errors")), int(s.get("skipped"))
+print(tests - bad - skipped, bad, skipped)
+PY
+    )
+    [ -n "${JUNIT:-}" ] && mkdir -p "$JUNIT" && cp "$xml" "$JUNIT/"
+}
+
+mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+build
+case $part in
+unit) units ;;
+e2e) e2e ;;
+*) lint; units; e2e ;;
+esac
+finish
