@@ -105,6 +105,7 @@ class World:
         self.state = pathlib.Path(state_dir or self.folder / "state")
         self.pins = BPFFS / self.name
         self.root = CGROUPS / self.name
+        self.far = CGROUPS / (self.name + "-far")  # the provider is on another machine: the gate does not see its packets
         self.log = self.folder / "fake.log"
         self.daemon_log = self.folder / "pursed.log"
         self.daemon = self.fake = None
@@ -128,13 +129,13 @@ class World:
         for n in names:
             hosts += [f"{PROVIDER4} {n}", f"{PROVIDER6} {n}"]
         (self.folder / "hosts").write_text("\n".join(hosts) + "\n")
-        for sub in ("outside", "fake", "daemon"):
+        for sub in ("outside", "daemon"):
             (self.root / sub).mkdir(parents=True)
 
     def _make_provider(self, names, cert):
         self.ca = certs.Authority(self.folder / "certs")
         chain, key = cert(self.ca) if cert else self.ca.leaf("provider", [*names, "other.test"])
-        self.fake = self.spawn("fake", [sys.executable, HERE / "fake_provider.py", chain, key, self.log, PROVIDER4, PROVIDER6, OTHER4],
+        self.fake = self.spawn(self.far, [sys.executable, HERE / "fake_provider.py", chain, key, self.log, PROVIDER4, PROVIDER6, OTHER4],
                                stdout=subprocess.DEVNULL, stderr=open(self.folder / "fake.err", "w"))
         wait_for("the fake provider", lambda: any("ready" in r for r in self.records()))
 
@@ -151,7 +152,7 @@ class World:
 
     # ---- processes
     def spawn(self, cgroup, argv, env=None, **kw):
-        """cgroup: name below our root. The child enters it, then namespace and private /etc/hosts, then execs."""
+        """cgroup: name below our root (or a whole path). The child enters it, then namespace and private /etc/hosts, then execs."""
         folder = self.root / cgroup
         folder.mkdir(parents=True, exist_ok=True)
         script = ('echo $$ > "$1/cgroup.procs" && shift && exec nsenter --net="$1" unshare -m sh -c '
@@ -278,6 +279,7 @@ class World:
                 p.kill()
                 p.wait()
         empty_cgroup(self.root)
+        empty_cgroup(self.far)
         shutil.rmtree(self.pins, ignore_errors=True)
         run("ip", "netns", "del", self.name, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
