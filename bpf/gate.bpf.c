@@ -436,4 +436,4 @@ int gate_egress(struct __sk_buff *skb)
 	return REFUSE;
 }
 
-char _license[] SEC("license") = "Apache-2.0"; /* no GPL-only helper is used */
+char _license[] SEC("license") = "Apache-2.0"; /* no GPL-only helper is used; an LSM program would need more */

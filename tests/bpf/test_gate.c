@@ -348,7 +348,7 @@ static void event_says_it_all(void **unused)
 	assert_int_equal(events.last.dport, PORT_CAPTURED);
 	assert_int_equal(events.last.protocol, IPPROTO_TCP);
 	assert_int_equal(events.last.reason, GATE_REASON_NO_CREDIT);
-	assert_int_equal(events.last.errnum, EDQUOT);
+	assert_int_equal(events.last.errnum, told(EDQUOT));
 	assert_int_equal(events.last.pid, a.pid);
 	assert_true(events.last.agent_cgroup == rig.id_a);
 	assert_true(events.last.caller_cgroup == rig.id_a);
@@ -361,7 +361,7 @@ static void doubt_is_counted(void **unused)
 	struct dial d = make_dial(V4, HOST_DEDICATED, PORT_CAPTURED, SOCK_STREAM);
 	uint64_t before = counter(GATE_COUNT_IN_DOUBT);
 
-	assert_int_equal(act(rig.agent_a, dial_from_two, &d), EACCES);
+	assert_int_equal(act(rig.agent_a, dial_from_two, &d), told(EACCES));
 	assert_int_equal(counter(GATE_COUNT_IN_DOUBT) - before, 1);
 }
 

@@ -49,11 +49,11 @@ static void denied_while_closed(void **unused)
 {
 	gate_state(rig.g)->stale_after_ns = 1;
 	close_gate();
-	assert_int_equal(dial_llm(rig.agent_a), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 	assert_int_equal(dial_llm(rig.stranger), 0);
 	open_gate();
 	/* A new daemon that has not beaten yet is not alive either. */
-	assert_int_equal(dial_llm(rig.agent_a), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 }
 
 /* A connection that was redirected under the old programs still knows its peer under the new ones. */
@@ -218,7 +218,7 @@ static void another_layout_is_refused(void **unused)
 	assert_int_equal(gate_peek(rig.pin_dir, &g, &e), -EPROTO);
 	assert_null(g);
 	/* Refused, and still closed: what is pinned goes on. */
-	assert_int_equal(dial_llm(rig.agent_a), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 }
 
 static void another_size_is_refused(void **unused)
@@ -311,7 +311,7 @@ static void expect_broken(const char *name)
 	assert_int_equal(gate_verify(rig.g, &e), 0);
 	rig_normal();
 	kill_daemon();
-	assert_int_equal(dial_llm(rig.agent_a), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 }
 
 static int open_link(const char *name)
@@ -406,7 +406,7 @@ static void cgroup_that_died(void **unused)
 	rig_normal();
 	kill_daemon();
 	assert_int_equal(gate_verify(rig.g, &e), 0);
-	assert_int_equal(dial_llm(rig.agent_a), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 }
 
 static void another_root_was_asked_for(void **unused)
@@ -420,7 +420,7 @@ static void another_root_was_asked_for(void **unused)
 	rig_normal();
 	kill_daemon();
 	assert_int_equal(gate_verify(rig.g, NULL), 0);
-	assert_int_equal(dial_llm(rig.agent_b), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_b), told(ECONNREFUSED));
 	/* No longer below the root that the gate is on. */
 	assert_int_equal(dial_llm(rig.agent_a), 0);
 	rig.o.cgroup_root = rig.root;
@@ -435,7 +435,7 @@ static void removed_means_gone(void **unused)
 	int kept = open_link("gate_connect4");
 
 	kill_daemon();
-	assert_int_equal(dial_llm(rig.agent_a), ECONNREFUSED);
+	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 	close_gate();
 	assert_int_equal(gate_remove(&rig.o, &e), 0);
 	assert_int_equal(access(rig.pin_dir, F_OK), -1);

@@ -6,6 +6,10 @@
  * makes new ones; loads the programs fresh; updates pinned links in place (BPF_LINK_UPDATE, enforcement never off) or
  * attaches and pins new ones. Two daemons: an flock on <pin_dir>.lock (in run_dir) makes the second refuse.
  * Maps of another GATE_ABI_VERSION: refused with the text that says how to migrate.
+ *
+ * gate_open: -EBUSY: another daemon holds the lock (a child by plain fork keeps it, exec drops it); -EPROTO: another layout;
+ * what the kernel says when it refuses the programs, with the verifier's last words in the text. A start that fails half-way
+ * leaves attached what is attached: a state of zeros is a dead daemon, so agents are denied.
  */
 #ifndef PURSE_KERN_GATE_H
 #define PURSE_KERN_GATE_H
@@ -45,7 +49,10 @@ void gate_beat(struct gate *g); /* any thread */
 /* Are all links attached, on the cgroup that was asked for, with our programs? 0 or -ENOLINK with the first that is not. */
 int gate_verify(struct gate *g, struct err *e);
 
-/* ---- agents: key = cgroup id = inode number of the cgroup directory */
+/*
+ * ---- agents: key = cgroup id = inode number of the cgroup directory. In force, for the cgroup and all below it, when the call
+ * returns. An agent whose cgroup lies deeper than GATE_CGROUP_DEPTH levels is not found by the gate: it is in doubt, and denied.
+ */
 int gate_enrol(struct gate *g, uint64_t cgroup_id, const struct gate_agent *a);
 int gate_expel(struct gate *g, uint64_t cgroup_id); /* -ENOENT */
 int gate_find_agent(struct gate *g, uint64_t cgroup_id, struct gate_agent *ret); /* -ENOENT */
