@@ -43,8 +43,8 @@ void publish_window(struct budget *b, uint32_t i, int w)
 	struct gate_window *to = &b->rows[i].windows[w];
 	const struct window_money *from = &b->accounts[i].windows[w];
 
-	STORE(to->start_s, BUDGET_CHANGING);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* An exchange, since nothing below may be seen before it. */
+	(void)__atomic_exchange_n(&to->start_s, BUDGET_CHANGING, __ATOMIC_ACQ_REL);
 	publish_held(b, i, w);
 	publish_left(b, i, w);
 	/* After left: a window that gets its first limit is never seen with the endless left of an unlimited one. */

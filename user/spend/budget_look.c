@@ -18,10 +18,9 @@
 /* Order: no account, then no credit, then the rest. A wiped row denies: it is no account, and left 0 is not above floor 0. */
 void wipe_row(struct gate_account *row)
 {
-	__atomic_store_n(&row->flags, 0, __ATOMIC_SEQ_CST);
+	(void)__atomic_exchange_n(&row->flags, 0, __ATOMIC_ACQ_REL);
 	for (int k = 0; k < WINDOW_COUNT; k++)
-		__atomic_store_n(&row->windows[k].left_nanousd, 0, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		(void)__atomic_exchange_n(&row->windows[k].left_nanousd, 0, __ATOMIC_ACQ_REL);
 	memset(row, 0, sizeof(*row));
 }
 

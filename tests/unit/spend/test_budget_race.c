@@ -285,12 +285,70 @@ static void edits_under_way_lose_nothing(void **state)
 	world_done(&r.w);
 }
 
+/*
+ * As tight as it gets: whatever is free is held at once, so that held stands at left most of the time. The order in which a charge writes its
+ * two words then shows.
+ */
+static void *squeeze(void *arg)
+{
+	struct worker *me = arg;
+	struct race *r = me->r;
+
+	for (int i = 0; i < 700000; i++) {
+		struct account_view v;
+		struct hold_request q = { .account = r->org, .now_ns = T0 * S };
+		struct refusal why;
+		uint32_t slot;
+		uint64_t id;
+
+		(void)budget_view(r->w.b, r->org, T0, &v);
+		q.amount = v.windows[WINDOW_TOTAL].limit - v.windows[WINDOW_TOTAL].spent - v.windows[WINDOW_TOTAL].held;
+		if (q.amount <= 0 || budget_hold(r->w.b, &q, &slot, &id, &why) < 0)
+			continue;
+		atomic_fetch_add(&r->held, 1);
+		(void)budget_charge(r->w.b, slot, q.amount < 1000 ? q.amount : 1000, false);
+		budget_settled(r->w.b, slot);
+	}
+	return NULL;
+}
+
+static void *watch_one(void *arg)
+{
+	struct race *r = arg;
+
+	while (!atomic_load(&r->over))
+		watch_window(r, &r->w.accounts[r->org].windows[WINDOW_TOTAL]);
+	return NULL;
+}
+
+static void the_order_of_stores_shows_no_breach(void **state)
+{
+	static struct race r;
+	pthread_t threads[2], watcher;
+	struct worker w = { &r, 1 };
+
+	world_init(&r.w);
+	r.org = world_account(&r.w, "org", "", -1, INT64_C(1000000000000));
+	budget_open(r.w.b);
+	assert_int_equal(pthread_create(&watcher, NULL, watch_one, &r), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, squeeze, &w), 0);
+	for (int i = 0; i < 2; i++)
+		(void)pthread_join(threads[i], NULL);
+	atomic_store(&r.over, true);
+	(void)pthread_join(watcher, NULL);
+	assert_true(r.held > 100 && r.watched > 100);
+	world_check(&r.w);
+	world_done(&r.w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(never_a_cent_over),
 		cmocka_unit_test(plenty_of_money_and_few_slots),
 		cmocka_unit_test(windows_end_with_holds_in_flight),
+		cmocka_unit_test(the_order_of_stores_shows_no_breach),
 		cmocka_unit_test(edits_under_way_lose_nothing),
 	};
 
