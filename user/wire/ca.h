@@ -10,9 +10,13 @@
  *   issuer.key        its key, 0600; wider modes or another owner are refused
  *   bundle.pem        system roots + root.pem, for variables that replace the trust store (SSL_CERT_FILE …)
  * When the names no longer match the intermediate or it expires within 30 days a new root and intermediate are made
- * and ret_is_new says so: agents have to be given the new root. Validity: root and intermediate 365 days.
- * Leaves: ECDSA P-256, 7 days, backdated an hour, 128 random serial bits, the name as CN and as the only SAN; minted on
- * demand, cached in memory, minted anew in the last day of their life. Thread-safe.
+ * and ret_is_new says so: agents have to be given the new root. Validity: root and intermediate 365 days. Files that are
+ * damaged, missing in part or do not belong together are an error that says which and what to do; a
+ * directory or key that others own or could read is one too. A crash while the files were being written is none.
+ * A constraint also permits the names below it (RFC 5280 4.2.1.10): the certificate bounds what a stolen key
+ * could sign, ca_permits is the exact gate.
+ * Leaves: ECDSA P-256, 7 days but never past the intermediate, backdated an hour, 128 random serial bits, the name as CN and as the only
+ * SAN; minted on demand, the last 1024 cached in memory, minted anew in the last day of their life. Thread-safe.
  */
 #ifndef PURSE_WIRE_CA_H
 #define PURSE_WIRE_CA_H
@@ -23,18 +27,20 @@
 struct ca;
 struct tls_ctx;
 
-/* names: lower-case host names, or ".example.com" for every name below it. */
+/* names: lower-case host names, or ".example.com" for every name below it; copied. The directory's parent must exist. */
 int ca_open(const char *dir, const char *const *names, size_t nnames, struct ca **ret, bool *ret_is_new,
 	    struct err *e);
 void ca_close(struct ca *ca);
 bool ca_permits(const struct ca *ca, const char *host);
-/* A server context for host (a reference: tls_ctx_unref). -EPERM when ca_permits is false. */
+/* A server context for host (a reference: tls_ctx_unref). -EPERM when ca_permits is false; -EKEYEXPIRED when the
+ * intermediate ran out under a daemon that was never started again. */
 int ca_leaf(struct ca *ca, const char *host, struct tls_ctx **ret, struct err *e);
 const char *ca_root_path(const struct ca *ca);
 const char *ca_bundle_path(const struct ca *ca);
-/* SHA-256 of the SubjectPublicKeyInfo of the intermediate, for tls_client_ctx_new. */
+/* SHA-256 of the SubjectPublicKeyInfo, for tls_client_ctx_new. */
 const unsigned char *ca_issuer_key_sha256(const struct ca *ca);
 const unsigned char *ca_root_key_sha256(const struct ca *ca);
+/* SHA-256 of the root certificate in hex (size >= 65) and the end of the intermediate. */
 void ca_describe(const struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s);
 
 #endif

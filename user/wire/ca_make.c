@@ -1,63 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ca_make.c: what stands in our certificates (RFC 5280). ECDSA P-256 with SHA-256 throughout, 128-bit random serials.
+ * It keeps nothing and decides nothing: names were checked by ca.c.
  */
-#include "wire/ca_make.h"
-
-#include <openssl/rand.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
+#include "wire/ca_inside.h"
 
-#define BACKDATE_SECONDS 3600L /* clocks of agents may be a little behind */
+#define BACKDATE_S 3600 /* clocks of agents may be a little behind */
+#define CN_MAX 64       /* ub-common-name */
+#define NO_IPV4 "IP:0.0.0.0/0.0.0.0"
+#define NO_IPV6 "IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0"
 
-EVP_PKEY *ca_make_key(void) { return EVP_EC_gen("P-256"); }
+struct evp_pkey_st *ca_make_key(void)
+{
+	return EVP_EC_gen("P-256");
+}
 
-static int add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
 	X509V3_CTX ctx;
 
 	X509V3_set_ctx_nodb(&ctx);
 	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
 	X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	int ok = ext && X509_add_ext(cert, ext, -1);
+	bool ok = ext && X509_add_ext(cert, ext, -1);
+
 	X509_EXTENSION_free(ext);
 	return ok;
 }
 
-static int set_serial(X509 *cert)
+static bool set_serial(X509 *cert)
 {
-	unsigned char bytes[16];
-	BIGNUM *n;
+	BIGNUM *n = BN_new();
+	/* Zero is no serial number (RFC 5280 4.1.2.2), and one in 2^128. */
+	bool ok = n && BN_rand(n, 128, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) && !BN_is_zero(n) &&
+		  BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert));
 
-	if (RAND_bytes(bytes, sizeof bytes) != 1)
-		return 0;
-	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40); /* positive, and always 16 bytes */
-	n = BN_bin2bn(bytes, sizeof bytes, NULL);
-	int ok = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert));
 	BN_free(n);
 	return ok;
 }
 
-static X509 *begin(EVP_PKEY *key, X509 *issuer, const char *cn, long seconds)
+static X509 *begin(EVP_PKEY *key, X509 *issuer, const char *cn, int64_t now_s, int64_t end_s)
 {
 	X509 *cert = X509_new();
 	X509_NAME *name = cert ? X509_get_subject_name(cert) : NULL;
-	int cn_len = (int)strnlen(cn, 64); /* ub-common-name; the SAN is what counts */
 
 	if (cert && X509_set_version(cert, X509_VERSION_3) && set_serial(cert) &&
-	    X509_gmtime_adj(X509_getm_notBefore(cert), -BACKDATE_SECONDS) &&
-	    X509_gmtime_adj(X509_getm_notAfter(cert), seconds) &&
-	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, cn_len, -1, 0) &&
+	    ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)(now_s - BACKDATE_S)) &&
+	    ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)end_s) &&
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0) &&
 	    X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : name) && X509_set_pubkey(cert, key))
 		return cert;
 	X509_free(cert);
 	return NULL;
 }
 
-static X509 *sign(X509 *cert, int ok, EVP_PKEY *key)
+static X509 *sign(X509 *cert, bool ok, EVP_PKEY *key)
 {
 	if (ok && X509_sign(cert, key, EVP_sha256()))
 		return cert;
@@ -65,9 +70,9 @@ static X509 *sign(X509 *cert, int ok, EVP_PKEY *key)
 	return NULL;
 }
 
-X509 *ca_make_root(EVP_PKEY *key, const char *label, long days)
+struct x509_st *ca_make_root(struct evp_pkey_st *key, const char *label, int64_t now_s, int64_t end_s)
 {
-	X509 *c = begin(key, NULL, label, days * 86400);
+	X509 *c = begin(key, NULL, label, now_s, end_s);
 
 	return sign(c,
 		    c && add_extension(c, c, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") &&
@@ -76,40 +81,45 @@ X509 *ca_make_root(EVP_PKEY *key, const char *label, long days)
 		    key);
 }
 
-/* ".example.com" is a subtree below; "api.example.com" also permits names below it by RFC 5280 4.2.1.10: ca_permits is exact. */
-static int name_constraints(struct buf *out, const char *const *names, size_t nnames)
+/* A constraint also permits all names below it (RFC 5280 4.2.1.10); one with a leading dot is not in the RFC and GnuTLS
+ * refuses it. So the certificate bounds what a stolen key could do, and ca_permits is the exact gate. */
+static bool write_constraints(struct buf *out, const char *const *names, size_t nnames)
 {
 	int r = buf_printf(out, "critical");
 
 	for (size_t i = 0; i < nnames; i++)
-		r |= buf_printf(out, ",permitted;DNS:%s", names[i][0] == '.' ? names[i] + 1 : names[i]);
-	r |= buf_printf(out, ",excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0");
-	return r | buf_append(out, "", 1);
+		r |= buf_printf(out, ",permitted;DNS:%s", names[i]);
+	r |= buf_printf(out, ",excluded;" NO_IPV4 ",excluded;" NO_IPV6);
+	return !r && !buf_append(out, "", 1);
 }
 
-X509 *ca_make_issuer(EVP_PKEY *key, X509 *root, EVP_PKEY *root_key, const char *const *names, size_t nnames, long days)
+struct x509_st *ca_make_issuer(struct evp_pkey_st *key, struct x509_st *root, struct evp_pkey_st *root_key,
+			       const char *const *names, size_t nnames, int64_t now_s, int64_t end_s)
 {
-	X509 *c = begin(key, root, "purse issuer", days * 86400);
-	struct buf nc;
+	X509 *c = begin(key, root, "purse issuer", now_s, end_s);
+	struct buf constraints;
 
-	buf_init(&nc, 1 << 20);
-	int ok = c && !name_constraints(&nc, names, nnames) &&
-		 add_extension(c, root, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-		 add_extension(c, root, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-		 add_extension(c, root, NID_ext_key_usage, "serverAuth") &&
-		 add_extension(c, root, NID_name_constraints, buf_ptr(&nc)) &&
-		 add_extension(c, root, NID_subject_key_identifier, "hash") &&
-		 add_extension(c, root, NID_authority_key_identifier, "keyid:always");
-	buf_done(&nc);
+	buf_init(&constraints, 1 << 20);
+	bool ok = c && write_constraints(&constraints, names, nnames) &&
+		  add_extension(c, root, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+		  add_extension(c, root, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+		  add_extension(c, root, NID_ext_key_usage, "serverAuth") &&
+		  add_extension(c, root, NID_name_constraints, buf_ptr(&constraints)) &&
+		  add_extension(c, root, NID_subject_key_identifier, "hash") &&
+		  add_extension(c, root, NID_authority_key_identifier, "keyid:always");
+	buf_done(&constraints);
 	return sign(c, ok, root_key);
 }
 
-X509 *ca_make_leaf(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char *host, long seconds)
+struct x509_st *ca_make_leaf(struct evp_pkey_st *key, struct x509_st *issuer, struct evp_pkey_st *issuer_key,
+			     const char *host, int64_t now_s, int64_t end_s)
 {
-	X509 *c = begin(key, issuer, host, seconds);
+	/* The JDK does not read a leaf without a subject. A name that is too long for a CN is not cut: that
+	 * would be another name. */
+	X509 *c = begin(key, issuer, strlen(host) <= CN_MAX ? host : "purse leaf", now_s, end_s);
 	char san[300];
 
-	(void)snprintf(san, sizeof san, "DNS:%s", host);
+	(void)snprintf(san, sizeof(san), "DNS:%s", host);
 	return sign(c,
 		    c && add_extension(c, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
 			    add_extension(c, issuer, NID_key_usage, "critical,digitalSignature") &&
@@ -118,4 +128,41 @@ X509 *ca_make_leaf(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char
 			    add_extension(c, issuer, NID_subject_key_identifier, "hash") &&
 			    add_extension(c, issuer, NID_authority_key_identifier, "keyid:always"),
 		    issuer_key);
+}
+
+int64_t ca_not_after(const struct x509_st *cert)
+{
+	struct tm tm = { 0 };
+
+	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+static bool is_name(const GENERAL_NAME *g, const char *name)
+{
+	return g->type == GEN_DNS && ASN1_STRING_length(g->d.dNSName) == (int)strlen(name) &&
+	       !memcmp(ASN1_STRING_get0_data(g->d.dNSName), name, strlen(name));
+}
+
+/* An address of all zeros with a mask of all zeros: every address of that family. */
+static bool is_all_addresses(const GENERAL_NAME *g, int length)
+{
+	static const unsigned char zeros[32];
+
+	return g->type == GEN_IPADD && ASN1_STRING_length(g->d.iPAddress) == length &&
+	       !memcmp(ASN1_STRING_get0_data(g->d.iPAddress), zeros, (size_t)length);
+}
+
+bool ca_is_constrained_to(const struct x509_st *issuer, const char *const *names, size_t nnames)
+{
+	int critical = 0;
+	NAME_CONSTRAINTS *nc = X509_get_ext_d2i(issuer, NID_name_constraints, &critical, NULL);
+	bool same = nc && critical && sk_GENERAL_SUBTREE_num(nc->permittedSubtrees) == (int)nnames &&
+		    sk_GENERAL_SUBTREE_num(nc->excludedSubtrees) == 2 &&
+		    is_all_addresses(sk_GENERAL_SUBTREE_value(nc->excludedSubtrees, 0)->base, 8) &&
+		    is_all_addresses(sk_GENERAL_SUBTREE_value(nc->excludedSubtrees, 1)->base, 32);
+
+	for (size_t i = 0; same && i < nnames; i++)
+		same = is_name(sk_GENERAL_SUBTREE_value(nc->permittedSubtrees, (int)i)->base, names[i]);
+	NAME_CONSTRAINTS_free(nc);
+	return same;
 }

@@ -1,124 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tls.c: one TLS connection on a non-blocking socket. A BIO of our own serves the sniffed bytes first and then the
- * socket, so that nothing has to be peeked, and never raises SIGPIPE. What is allowed and how chains are verified stands in tls_ctx.c.
+ * tls.c: one TLS connection on a non-blocking socket: handshake, bytes, ends, and what went wrong in words. What is
+ * allowed and how chains are verified stands in tls_ctx.c, the socket in tls_sock.c.
  */
 #include <errno.h>
-#include <openssl/bio.h>
+#include <limits.h>
 #include <openssl/err.h>
-#include <stdio.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "base/assert.h"
+#include "base/str.h"
 #include "wire/tls_inside.h"
+
+/* A flight of a handshake fits into a few reads; more in one call would be somebody keeping us busy. */
+#define HANDSHAKE_RECVS 16
 
 struct tls {
 	SSL *ssl;
-	int fd;
-	char *prefix; /* sniffed bytes not yet given to OpenSSL; NULL when used up */
-	size_t prefix_len, prefix_at;
-	bool offer_h2, broken, cert_failed, distrusted;
+	struct tls_sock sock;
+	bool offer_h2;
+	bool broken; /* a fatal error was seen: OpenSSL must not be asked again */
+	bool cert_failed, cert_is_own, distrusted;
 	int cert_error, cert_depth;
+	bool read_over; /* read_end is the answer of every further tls_read */
+	bool read_end_untold;
+	ssize_t read_end;
+	enum tls_want blocked_on;
 	char host[256]; /* client side */
 };
 
-/* ---- the BIO */
-
-static int bio_read(BIO *b, char *to, size_t n, size_t *ret)
+struct tls *tls_of(const struct ssl_st *ssl)
 {
-	struct tls *t = BIO_get_data(b);
-
-	BIO_clear_retry_flags(b);
-	if (t->prefix) {
-		size_t left = t->prefix_len - t->prefix_at;
-		*ret = n < left ? n : left;
-		memcpy(to, t->prefix + t->prefix_at, *ret);
-		t->prefix_at += *ret;
-		if (t->prefix_at == t->prefix_len) {
-			free(t->prefix);
-			t->prefix = NULL;
-		}
-		return 1;
-	}
-	ssize_t got = recv(t->fd, to, n, 0);
-	if (got > 0) {
-		*ret = (size_t)got;
-		return 1;
-	}
-	*ret = 0;
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		BIO_set_retry_read(b);
-	return 0;
+	return SSL_get_app_data(ssl);
 }
 
-static int bio_write(BIO *b, const char *p, size_t n, size_t *ret)
+bool tls_offers_h2(const struct tls *t)
 {
-	struct tls *t = BIO_get_data(b);
-	ssize_t sent = send(t->fd, p, n, MSG_NOSIGNAL);
-
-	BIO_clear_retry_flags(b);
-	if (sent >= 0) {
-		*ret = (size_t)sent;
-		return 1;
-	}
-	*ret = 0;
-	if (errno == EAGAIN || errno == EINTR)
-		BIO_set_retry_write(b);
-	return 0;
+	return t->offer_h2;
 }
 
-static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
+const char *tls_host(const struct tls *t)
 {
-	/* OpenSSL flushes after each flight; there is nothing behind us to flush. */
-	return cmd == BIO_CTRL_FLUSH || cmd == BIO_CTRL_DUP;
+	return t->host;
 }
 
-static BIO_METHOD *bio_method;
-static int ex_index;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void make_method(void)
+void tls_note_cert_error(struct tls *t, int depth, int error, bool own)
 {
-	ex_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-	bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "purse socket");
-	if (bio_method) {
-		(void)BIO_meth_set_read_ex(bio_method, bio_read);
-		(void)BIO_meth_set_write_ex(bio_method, bio_write);
-		(void)BIO_meth_set_ctrl(bio_method, bio_ctrl);
-	}
-}
-
-int tls_ex_index(void) { return ex_index; }
-bool tls_offers_h2(const struct tls *t) { return t && t->offer_h2; }
-
-void tls_note_cert_error(SSL *ssl, int depth, int error)
-{
-	struct tls *t = SSL_get_ex_data(ssl, ex_index);
-
 	t->cert_failed = true;
+	t->cert_is_own = own;
 	t->cert_error = error;
 	t->cert_depth = depth;
 }
 
+/* ---- life */
+
 static int tls_new(struct tls_ctx *c, int fd, struct tls **ret)
 {
-	struct tls *t = calloc(1, sizeof *t);
+	struct tls *t = calloc(1, sizeof(*t));
 	BIO *bio = NULL;
 
-	(void)pthread_once(&once, make_method);
-	if (t && bio_method && (t->ssl = SSL_new(c->ssl)))
-		bio = BIO_new(bio_method);
-	if (!bio || !SSL_set_ex_data(t->ssl, ex_index, t)) {
-		BIO_free(bio);
+	if (!t)
+		return -ENOMEM;
+	t->sock.fd = fd;
+	t->blocked_on = TLS_DONE;
+	t->ssl = SSL_new(c->ssl);
+	if (t->ssl)
+		bio = tls_sock_bio(&t->sock);
+	if (!bio) {
 		tls_free(t);
 		ERR_clear_error();
 		return -ENOMEM;
 	}
-	t->fd = fd;
-	BIO_set_data(bio, t);
-	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
+	(void)SSL_set_app_data(t->ssl, t);
 	*ret = t;
 	return 0;
 }
@@ -131,14 +88,14 @@ int tls_accept_new(struct tls_ctx *leaf, int fd, const void *prefix, size_t pref
 	if (r)
 		return r;
 	t->offer_h2 = offer_h2;
-	if (prefix_len) {
-		t->prefix = malloc(prefix_len);
-		if (!t->prefix) {
+	if (prefix_len > 0) {
+		t->sock.prefix = malloc(prefix_len);
+		if (!t->sock.prefix) {
 			tls_free(t);
 			return -ENOMEM;
 		}
-		memcpy(t->prefix, prefix, prefix_len);
-		t->prefix_len = prefix_len;
+		memcpy(t->sock.prefix, prefix, prefix_len);
+		t->sock.prefix_len = prefix_len;
 	}
 	SSL_set_accept_state(t->ssl);
 	*ret = t;
@@ -148,21 +105,29 @@ int tls_accept_new(struct tls_ctx *leaf, int fd, const void *prefix, size_t pref
 int tls_connect_new(struct tls_ctx *client, int fd, const char *host, struct tls **ret)
 {
 	struct tls *t;
+	char name[sizeof(t->host)];
+	int port;
+
+	/* OpenSSL takes ".example.com" to mean any name below it: what is verified has to be one name, whole. */
+	if (str_host(str_of(host), name, sizeof(name), &port) || port != -1)
+		return -EINVAL;
 	int r = tls_new(client, fd, &t);
 
 	if (r)
 		return r;
-	(void)snprintf(t->host, sizeof t->host, "%s", host);
+	memcpy(t->host, name, sizeof(name));
 	if (!SSL_set_tlsext_host_name(t->ssl, t->host) || !SSL_set1_host(t->ssl, t->host)) {
 		ERR_clear_error();
 		tls_free(t);
 		return -EINVAL;
 	}
-	SSL_SESSION *session = tls_ctx_take_session(client, host);
+	SSL_SESSION *session = tls_ctx_take_session(client, t->host);
+
 	if (session)
 		(void)SSL_set_session(t->ssl, session);
 	SSL_SESSION_free(session);
 	SSL_set_connect_state(t->ssl);
+	ERR_clear_error();
 	*ret = t;
 	return 0;
 }
@@ -171,131 +136,247 @@ void tls_free(struct tls *t)
 {
 	if (!t)
 		return;
+	/* Otherwise OpenSSL takes a connection that ends without close_notify as a reason to spoil its session
+	 * (RFC 5246 7.2.1 no longer asks for that), and the next one could not resume. */
+	if (t->ssl && !t->broken)
+		SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(t->ssl);
-	free(t->prefix);
+	free(t->sock.prefix);
 	free(t);
 }
 
-/* ---- handshake */
+/* ---- what went wrong */
 
-static bool is_distrust(unsigned long code)
+/* Alerts that mean "I do not trust your certificate"; SSL_R_*_ALERT_* is the alert's number + 1000. */
+static bool is_distrust(int reason)
 {
-	switch (ERR_GET_REASON(code)) {
-	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+	switch (reason - SSL_AD_REASON_OFFSET) {
+	case SSL_AD_UNKNOWN_CA:
+	case SSL_AD_BAD_CERTIFICATE:
+	case SSL_AD_CERTIFICATE_UNKNOWN:
+	case SSL_AD_CERTIFICATE_EXPIRED:
+	case SSL_AD_UNSUPPORTED_CERTIFICATE:
 		return true;
 	default:
 		return false;
 	}
 }
 
+/* Marks the connection as unusable and keeps what the error queue knows. */
+static void tls_break(struct tls *t)
+{
+	int reason = ERR_GET_REASON(ERR_peek_error());
+
+	t->broken = true;
+	if (ERR_peek_error() && is_distrust(reason))
+		t->distrusted = true;
+}
+
+/* What OpenSSL's words leave open: what to do about it. */
+static const char *cert_advice(int error)
+{
+	switch (error) {
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		return "; a private CA has to be named in upstream_ca";
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return "; is this machine's clock right?";
+	default:
+		return "";
+	}
+}
+
 static void say_cert_error(const struct tls *t, struct err *e)
 {
-	if (t->cert_error == X509_V_ERR_CERT_REJECTED)
-		(void)err_set(e, EACCES, "%s: the chain leads to purse's own CA, which never vouches for a provider", t->host);
+	if (t->cert_is_own)
+		(void)err_set(e, EACCES, "%s: the chain leads to purse's own CA, which never vouches for a provider",
+			      t->host);
 	else if (t->cert_error == X509_V_ERR_HOSTNAME_MISMATCH)
 		(void)err_set(e, EACCES, "%s: the certificate is for another name", t->host);
 	else
-		(void)err_set(e, EACCES, "%s: %s (certificate %d of the chain)", t->host,
-			      X509_verify_cert_error_string(t->cert_error), t->cert_depth);
+		(void)err_set(e, EACCES, "%s: %s (certificate %d of the chain)%s", t->host,
+			      X509_verify_cert_error_string(t->cert_error), t->cert_depth,
+			      cert_advice(t->cert_error));
 }
 
-static enum tls_want failed(struct tls *t, int ssl_error, int saved_errno, struct err *e)
+static void say_failure(const struct tls *t, struct err *e)
 {
-	unsigned long code = ERR_peek_error();
+	const char *who = t->host, *colon = t->host[0] ? ": " : "";
+	int reason = ERR_GET_REASON(ERR_peek_error());
 	char text[160];
 
-	t->broken = true;
-	t->distrusted = code && is_distrust(code);
 	if (t->cert_failed)
 		say_cert_error(t, e);
-	else if (code) {
-		tls_error_text(text, sizeof text);
-		(void)err_set(e, EPROTO, "%s%s%s", t->host, t->host[0] ? ": " : "", text);
+	else if (ERR_peek_error() && reason > SSL_AD_REASON_OFFSET)
+		(void)err_set(e, EPROTO, "%s%sthe other side refused with the alert \"%s\"", who, colon,
+			      SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+	else if (ERR_peek_error()) {
+		tls_error_text(text, sizeof(text));
+		(void)err_set(e, EPROTO, "%s%sTLS handshake: %s", who, colon, text);
 	} else
-		(void)err_set(e, ECONNRESET, "%s%sthe connection closed during the TLS handshake%s%s", t->host,
-			      t->host[0] ? ": " : "", saved_errno ? ": " : "", saved_errno ? strerror(saved_errno) : "");
+		(void)err_set(e, ECONNRESET, "%s%sthe connection ended during the TLS handshake%s%s", who, colon,
+			      t->sock.error ? ": " : "", t->sock.error ? strerror(t->sock.error) : "");
+}
+
+static enum tls_want handshake_failed(struct tls *t, struct err *e)
+{
+	tls_break(t);
+	say_failure(t, e);
 	ERR_clear_error();
 	return TLS_FAILED;
 }
 
-enum tls_want tls_handshake(struct tls *t, struct err *e)
+bool tls_failed_on_cert(const struct tls *t)
 {
-	ERR_clear_error();
-	errno = 0;
-	int r = SSL_do_handshake(t->ssl);
-	if (r == 1)
-		return TLS_DONE;
-	int saved = errno, why = SSL_get_error(t->ssl, r);
-	if (why == SSL_ERROR_WANT_READ)
-		return TLS_WANT_READ;
-	if (why == SSL_ERROR_WANT_WRITE)
-		return TLS_WANT_WRITE;
-	return failed(t, why, saved, e);
+	return t->cert_failed;
 }
 
-bool tls_failed_on_cert(const struct tls *t) { return t->cert_failed; }
-bool tls_client_distrusts_us(const struct tls *t) { return t->distrusted; }
+bool tls_client_distrusts_us(const struct tls *t)
+{
+	return t->distrusted;
+}
+
+/* ---- handshake */
+
+/* OpenSSL 3.0 takes whatever protocol a server picks, also one that we did not offer. */
+static bool alpn_is_ours(const struct tls *t)
+{
+	const unsigned char *name;
+	unsigned int n;
+
+	if (SSL_is_server(t->ssl))
+		return true;
+	SSL_get0_alpn_selected(t->ssl, &name, &n);
+	return n == 0 || (n == 8 && !memcmp(name, "http/1.1", 8));
+}
+
+enum tls_want tls_handshake(struct tls *t, struct err *e)
+{
+	if (t->broken)
+		return handshake_failed(t, e);
+	ERR_clear_error();
+	t->sock.recvs_left = HANDSHAKE_RECVS;
+	int r = SSL_do_handshake(t->ssl);
+
+	if (r != 1) {
+		switch (SSL_get_error(t->ssl, r)) {
+		case SSL_ERROR_WANT_READ:
+			return TLS_WANT_READ;
+		case SSL_ERROR_WANT_WRITE:
+			return TLS_WANT_WRITE;
+		default:
+			return handshake_failed(t, e);
+		}
+	}
+	if (!alpn_is_ours(t)) {
+		t->broken = true;
+		(void)err_set(e, EPROTO, "%s: the server chose a protocol (ALPN) that was not offered", t->host);
+		return TLS_FAILED;
+	}
+	return TLS_DONE;
+}
 
 /* ---- bytes */
 
 static ssize_t io_error(struct tls *t, int r)
 {
-	int saved = errno, why = SSL_get_error(t->ssl, r);
+	ssize_t ret;
 
-	switch (why) {
+	switch (SSL_get_error(t->ssl, r)) {
 	case SSL_ERROR_WANT_READ:
+		t->blocked_on = TLS_WANT_READ;
+		return -EAGAIN;
 	case SSL_ERROR_WANT_WRITE:
+		t->blocked_on = TLS_WANT_WRITE;
 		return -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
+	case SSL_ERROR_SYSCALL:
+		ret = t->sock.error ? -t->sock.error : -ECONNRESET;
+		break;
 	default:
-		/* In TLS 1.3 a client that distrusts us says so only after its handshake is done. */
-		t->distrusted = ERR_peek_error() && is_distrust(ERR_peek_error());
-		t->broken = true;
-		ERR_clear_error();
-		return saved == ETIMEDOUT ? -ETIMEDOUT : -ECONNRESET;
+		ret = -EPROTO;
 	}
+	/* In TLS 1.3 a client that distrusts us may say so only after its own part of the handshake. */
+	tls_break(t);
+	ERR_clear_error();
+	return ret;
 }
 
 ssize_t tls_read(struct tls *t, void *p, size_t n)
 {
 	size_t got = 0;
+	ssize_t r;
 
+	ASSERT(n > 0 && n <= SSIZE_MAX);
+	if (t->read_over) {
+		t->read_end_untold = false;
+		return t->read_end;
+	}
 	if (t->broken)
 		return -ECONNRESET;
-	ERR_clear_error();
-	errno = 0;
-	int r = SSL_read_ex(t->ssl, p, n, &got);
-	return r ? (ssize_t)got : io_error(t, r);
+	/* One recv, then all records that came with it: what is behind the last whole one is not asked for again. */
+	t->sock.recvs_left = 1;
+	do {
+		size_t part = 0;
+		ERR_clear_error();
+		int ok = SSL_read_ex(t->ssl, (char *)p + got, n - got, &part);
+		got += part;
+		r = ok ? 1 : io_error(t, ok);
+	} while (r > 0 && got < n);
+	if (r == -EAGAIN)
+		t->sock.fresh = false;
+	if (r > 0 || r == -EAGAIN)
+		return got ? (ssize_t)got : -EAGAIN;
+	t->read_over = true;
+	t->read_end = r;
+	t->read_end_untold = got > 0;
+	return got ? (ssize_t)got : r;
 }
 
 ssize_t tls_write(struct tls *t, const void *p, size_t n)
 {
 	size_t sent = 0;
+	ssize_t r;
 
+	ASSERT(n > 0 && n <= SSIZE_MAX);
 	if (t->broken)
-		return -ECONNRESET;
-	ERR_clear_error();
-	errno = 0;
-	int r = SSL_write_ex(t->ssl, p, n, &sent);
-	if (r)
+		return t->sock.error ? -t->sock.error : -ECONNRESET;
+	t->sock.recvs_left = 1;
+	do {
+		size_t part = 0;
+		ERR_clear_error();
+		int ok = SSL_write_ex(t->ssl, (const char *)p + sent, n - sent, &part);
+		sent += part;
+		r = ok ? 1 : io_error(t, ok);
+	} while (r > 0 && sent < n);
+	if (sent)
 		return (ssize_t)sent;
-	ssize_t why = io_error(t, r);
-	return why ? why : -EPIPE;
+	return r ? r : -EPIPE;
 }
 
-/* Read-ahead may hold whole records that are not decrypted yet: SSL_has_pending sees those too. */
-bool tls_has_pending(const struct tls *t) { return !t->broken && (SSL_has_pending(t->ssl) || t->prefix); }
+enum tls_want tls_blocked_on(const struct tls *t)
+{
+	return t->blocked_on;
+}
+
+/* OpenSSL's own answer counts half a record too: whoever acted on that would turn in circles until the rest comes. */
+bool tls_has_pending(const struct tls *t)
+{
+	if (t->read_over || t->broken)
+		return t->read_end_untold;
+	return t->sock.prefix || (t->sock.fresh && SSL_has_pending(t->ssl));
+}
 
 void tls_shutdown(struct tls *t)
 {
 	if (t->broken || !SSL_is_init_finished(t->ssl))
 		return;
 	ERR_clear_error();
+	t->sock.recvs_left = 0;
 	(void)SSL_shutdown(t->ssl);
 	ERR_clear_error();
 }
@@ -309,4 +390,7 @@ bool tls_alpn_is_h2(const struct tls *t)
 	return n == 2 && !memcmp(name, "h2", 2);
 }
 
-bool tls_was_resumed(const struct tls *t) { return SSL_session_reused(t->ssl); }
+bool tls_was_resumed(const struct tls *t)
+{
+	return SSL_session_reused(t->ssl);
+}

@@ -30,7 +30,8 @@ int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32]
 /* Server: prefix = bytes already read from fd (the sniffed ClientHello); they are copied. offer_h2: ALPN h2 before http/1.1. */
 int tls_accept_new(struct tls_ctx *leaf, int fd, const void *prefix, size_t prefix_len, bool offer_h2,
 		   struct tls **ret);
-/* Client: SNI and verification for host. A session cached for this host in the ctx is resumed. ALPN http/1.1. */
+/* Client: SNI and verification for host (a name without port, else -EINVAL). A session cached for this host in the ctx is
+ * resumed, for at most an hour and never past the end of the certificate. ALPN http/1.1. */
 int tls_connect_new(struct tls_ctx *client, int fd, const char *host, struct tls **ret);
 void tls_free(struct tls *t); /* NULL ok */
 
@@ -42,14 +43,27 @@ bool tls_failed_on_cert(const struct tls *t);
 /* After TLS_FAILED on the server side: the client told us that it does not trust our CA (alert unknown_ca, bad_certificate …). */
 bool tls_client_distrusts_us(const struct tls *t);
 
-/* > 0 bytes; 0 = closed in good order (close_notify); -EAGAIN: wait for readable; -ECONNRESET closed without
- * close_notify; other negative errno. */
+/*
+ * > 0 bytes; 0 = closed in good order (close_notify); -EAGAIN: wait for readable; -ECONNRESET closed without
+ * close_notify; -EPROTO a broken record or an alert; other negative errno. Makes at most one recv(2) and then takes
+ * all whole records that came, as far as they fit: after a positive result tls_has_pending says whether to call
+ * again at once or to wait for the socket.
+ */
 ssize_t tls_read(struct tls *t, void *p, size_t n);
-/* > 0 bytes taken (may be fewer); -EAGAIN wait for writable; negative errno. After -EAGAIN the same or a longer buffer
- * starting with the same bytes may be given again, at another address. */
+/*
+ * > 0 bytes taken (fewer than n: the socket is full); -EAGAIN wait for writable; negative errno. After that the rest, or a
+ * longer buffer starting with the same bytes, must be given next, at whatever address.
+ */
 ssize_t tls_write(struct tls *t, const void *p, size_t n);
-bool tls_has_pending(const struct tls *t); /* decrypted bytes wait inside: do not wait for the socket */
-void tls_shutdown(struct tls *t);          /* sends close_notify, best effort, never blocks */
+/*
+ * After -EAGAIN: what OpenSSL waits for. Usually what one expects, but a peer can make a read wait for writable (a key
+ * update while the socket is full) and a write for readable (half a handshake message came): whoever then waits
+ * for the expected side only turns in circles or stalls.
+ */
+enum tls_want tls_blocked_on(const struct tls *t);
+/* There is something to read without waiting for the socket: bytes, or the end. Half a record is nothing. */
+bool tls_has_pending(const struct tls *t);
+void tls_shutdown(struct tls *t); /* sends close_notify, best effort, never blocks */
 bool tls_alpn_is_h2(const struct tls *t);
 bool tls_was_resumed(const struct tls *t);
 

@@ -1,35 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tls_ctx.c: what both sides of TLS allow, set in code and not left to the distribution's defaults, and how a provider's chain is
- * verified. Sessions of providers are kept per verified name and used once (RFC 8446 C.4).
+ * tls_ctx.c: what both sides of TLS allow, set in code and not left to the distribution's defaults, and how a
+ * provider's chain is verified. Sessions of providers are kept per verified name.
  */
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/str.h"
 #include "wire/tls_inside.h"
 
-/* AEAD with forward secrecy; TLS 1.3 has nothing else. */
+/* AEAD with forward secrecy; TLS 1.3 has nothing else. AES-128 first: it is the cheapest where there is hardware
+ * for it, and a client without puts ChaCha20 first, which SSL_OP_PRIORITIZE_CHACHA then follows. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK"
+#define TLS13_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 #define GROUPS "X25519:P-256:P-384"
-#define SESSIONS_MAX 256
+#define SIGNATURES \
+	"ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA384:RSA+SHA384:" \
+	"ECDSA+SHA512:RSA-PSS+SHA512:RSA+SHA512:ed25519"
+/* Several records per recv; given back whenever it is empty (SSL_MODE_RELEASE_BUFFERS). */
+#define READ_BUFFER (32 * 1024)
+#define CHAIN_DEPTH 8
+#define HOSTS_MAX 256
+#define SESSIONS_PER_HOST 4
+/* A resumed connection is not verified again: bounds for how long a verdict lives on. */
+#define SESSION_SECONDS 3600
 
 void tls_error_text(char *ret, size_t size)
 {
 	unsigned long code = ERR_get_error();
 	const char *reason = code ? ERR_reason_error_string(code) : NULL;
 
-	if (size)
-		(void)snprintf(ret, size, "%s", reason ? reason : "unknown TLS error");
+	(void)snprintf(ret, size, "%s", reason ? reason : "unknown TLS error");
 	ERR_clear_error();
 }
 
-int tls_spki_sha256(X509 *cert, unsigned char ret[32])
+int tls_spki_sha256(struct x509_st *cert, unsigned char ret[32])
 {
 	unsigned char *der = NULL;
 	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
@@ -41,33 +53,38 @@ int tls_spki_sha256(X509 *cert, unsigned char ret[32])
 	return ok ? 0 : -EIO;
 }
 
-static int common_settings(SSL_CTX *s)
+/* ---- both sides */
+
+static bool set_common(SSL_CTX *s)
 {
 	SSL_CTX_set_security_level(s, 2);
-	SSL_CTX_set_options(s, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(s, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+				       SSL_OP_PRIORITIZE_CHACHA);
+	/* A file of the distribution may have set it; it would make truncation look like a good end. */
+	SSL_CTX_clear_options(s, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
+					 SSL_OP_LEGACY_SERVER_CONNECT);
 	SSL_CTX_set_mode(s, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				    SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_read_ahead(s, 1);
-	/* With read-ahead the buffer takes several records in one recv. */
-	SSL_CTX_set_default_read_buffer_len(s, 64 * 1024);
-	return SSL_CTX_set_min_proto_version(s, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(s, TLS12_CIPHERS) &&
-			       SSL_CTX_set1_groups_list(s, GROUPS) ?
-		       0 :
-		       -EINVAL;
+	SSL_CTX_set_default_read_buffer_len(s, READ_BUFFER);
+	SSL_CTX_set_max_early_data(s, 0);
+	return SSL_CTX_set_min_proto_version(s, TLS1_2_VERSION) && SSL_CTX_set_max_proto_version(s, 0) &&
+	       SSL_CTX_set_cipher_list(s, TLS12_CIPHERS) && SSL_CTX_set_ciphersuites(s, TLS13_CIPHERS) &&
+	       SSL_CTX_set1_groups_list(s, GROUPS) && SSL_CTX_set1_sigalgs_list(s, SIGNATURES);
 }
 
-static struct tls_ctx *ctx_new(const SSL_METHOD *method, bool is_client)
+static struct tls_ctx *ctx_new(const SSL_METHOD *method)
 {
-	struct tls_ctx *c = calloc(1, sizeof *c);
+	struct tls_ctx *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
 	atomic_store(&c->refs, 1);
-	c->is_client = is_client;
-	pthread_mutex_init(&c->lock, NULL);
+	(void)pthread_mutex_init(&c->lock, NULL);
 	c->ssl = SSL_CTX_new(method);
-	if (!c->ssl || common_settings(c->ssl)) {
+	if (!c->ssl || !set_common(c->ssl)) {
 		tls_ctx_unref(c);
+		ERR_clear_error();
 		return NULL;
 	}
 	SSL_CTX_set_app_data(c->ssl, c);
@@ -80,48 +97,136 @@ struct tls_ctx *tls_ctx_ref(struct tls_ctx *c)
 	return c;
 }
 
-static void free_session(void *s) { SSL_SESSION_free(s); }
+/* ---- sessions of providers */
+
+struct host_sessions {
+	SSL_SESSION *all[SESSIONS_PER_HOST]; /* oldest first */
+	size_t n;
+};
+
+static void host_sessions_free(void *value)
+{
+	struct host_sessions *h = value;
+
+	while (h->n)
+		SSL_SESSION_free(h->all[--h->n]);
+	free(h);
+}
 
 void tls_ctx_unref(struct tls_ctx *c)
 {
 	if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	SSL_CTX_free(c->ssl);
-	map_free(c->sessions, free_session);
-	pthread_mutex_destroy(&c->lock);
+	map_free(c->sessions, host_sessions_free);
+	(void)pthread_mutex_destroy(&c->lock);
 	free(c);
+}
+
+static struct host_sessions *sessions_of(struct tls_ctx *c, const char *host)
+{
+	struct host_sessions *h = map_find(c->sessions, str_of(host));
+
+	if (h || map_count(c->sessions) >= HOSTS_MAX)
+		return h;
+	h = calloc(1, sizeof(*h));
+	if (h && map_put(c->sessions, str_of(host), h, NULL)) {
+		free(h);
+		h = NULL;
+	}
+	return h;
+}
+
+/* Called by OpenSSL when a ticket came; 1 = we took the reference. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	SSL_SESSION *old = NULL;
+	bool kept = false;
+
+	if (SSL_get_verify_result(ssl) != X509_V_OK || !SSL_SESSION_is_resumable(session))
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	struct host_sessions *h = sessions_of(c, tls_host(tls_of(ssl)));
+	if (h) {
+		if (h->n == SESSIONS_PER_HOST) {
+			old = h->all[0];
+			memmove(&h->all[0], &h->all[1], --h->n * sizeof(h->all[0]));
+		}
+		h->all[h->n++] = session;
+		kept = true;
+	}
+	pthread_mutex_unlock(&c->lock);
+	SSL_SESSION_free(old);
+	return kept;
+}
+
+static bool is_usable(const SSL_SESSION *s)
+{
+	const X509 *cert = SSL_SESSION_get0_peer((SSL_SESSION *)s);
+	long age = (long)time(NULL) - SSL_SESSION_get_time(s);
+
+	return cert && SSL_SESSION_is_resumable(s) && age >= 0 && age < SESSION_SECONDS &&
+	       age < SSL_SESSION_get_timeout(s) && X509_cmp_current_time(X509_get0_notAfter(cert)) > 0;
+}
+
+/* TLS 1.3 tickets are used once (RFC 8446 C.4), earlier sessions as often as one likes. */
+static SSL_SESSION *newest(struct host_sessions *h)
+{
+	while (h->n) {
+		SSL_SESSION *s = h->all[h->n - 1];
+		if (is_usable(s) && SSL_SESSION_get_protocol_version(s) < TLS1_3_VERSION) {
+			(void)SSL_SESSION_up_ref(s);
+			return s;
+		}
+		h->n--;
+		if (is_usable(s))
+			return s;
+		SSL_SESSION_free(s);
+	}
+	return NULL;
+}
+
+struct ssl_session_st *tls_ctx_take_session(struct tls_ctx *c, const char *host)
+{
+	pthread_mutex_lock(&c->lock);
+	struct host_sessions *h = map_find(c->sessions, str_of(host));
+	SSL_SESSION *s = h ? newest(h) : NULL;
+	pthread_mutex_unlock(&c->lock);
+	return s;
 }
 
 /* ---- towards agents */
 
-/* h2 before http/1.1 if the connection offers it (its struct tls says so); no overlap is an alert. */
+/* h2 before http/1.1 if the connection offers it; no overlap is an alert. */
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
 		       unsigned int inlen, void *arg)
 {
 	static const unsigned char both[] = "\x02h2\x08http/1.1", h1[] = "\x08http/1.1";
-	bool h2 = tls_offers_h2(SSL_get_ex_data(ssl, tls_ex_index()));
+	bool h2 = tls_offers_h2(tls_of(ssl));
 	unsigned char *chosen = NULL;
 
-	if (SSL_select_next_proto(&chosen, outlen, h2 ? both : h1, h2 ? sizeof both - 1 : sizeof h1 - 1, in, inlen) !=
-	    OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&chosen, outlen, h2 ? both : h1, h2 ? sizeof(both) - 1 : sizeof(h1) - 1, in,
+				  inlen) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
 }
 
-int tls_server_ctx_new(X509 *leaf, EVP_PKEY *key, X509 *issuer, struct tls_ctx **ret)
+int tls_server_ctx_new(struct x509_st *leaf, struct evp_pkey_st *key, struct x509_st *issuer, struct tls_ctx **ret)
 {
 	static const unsigned char id[] = "purse";
-	struct tls_ctx *c = ctx_new(TLS_server_method(), false);
+	struct tls_ctx *c = ctx_new(TLS_server_method());
 
 	if (!c)
 		return -ENOMEM;
 	SSL_CTX_set_alpn_select_cb(c->ssl, choose_alpn, NULL);
-	SSL_CTX_set_num_tickets(c->ssl, 1);
-	SSL_CTX_set_max_early_data(c->ssl, 0);
+	/* Tickets carry the whole session under a key of this context: nothing is kept per agent. */
+	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
+	(void)SSL_CTX_set_num_tickets(c->ssl, 1);
 	if (!SSL_CTX_use_certificate(c->ssl, leaf) || !SSL_CTX_use_PrivateKey(c->ssl, key) ||
-	    !SSL_CTX_add1_chain_cert(c->ssl, issuer) || !SSL_CTX_set_session_id_context(c->ssl, id, sizeof id - 1)) {
-		ERR_clear_error();
+	    (issuer && !SSL_CTX_add1_chain_cert(c->ssl, issuer)) ||
+	    !SSL_CTX_set_session_id_context(c->ssl, id, sizeof(id) - 1)) {
 		tls_ctx_unref(c);
 		return -EINVAL;
 	}
@@ -131,7 +236,7 @@ int tls_server_ctx_new(X509 *leaf, EVP_PKEY *key, X509 *issuer, struct tls_ctx *
 
 /* ---- towards providers */
 
-/* Our own CA never vouches for a provider, even if somebody put it into the system store. */
+/* Our own CA never vouches for a provider, even if somebody put it into the system store. In doubt it is ours. */
 static bool is_own_key(const struct tls_ctx *c, X509 *cert)
 {
 	unsigned char digest[32];
@@ -139,50 +244,27 @@ static bool is_own_key(const struct tls_ctx *c, X509 *cert)
 	if (tls_spki_sha256(cert, digest))
 		return true;
 	for (size_t i = 0; i < c->nown_keys; i++)
-		if (!memcmp(digest, c->own_keys[i], sizeof digest))
+		if (!memcmp(digest, c->own_keys[i], sizeof(digest)))
 			return true;
 	return false;
 }
 
+/* Called for every certificate of the chain, and for whatever is wrong with it. */
 static int check_certificate(int ok, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	const struct tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+	bool own = ok && cert && is_own_key(c, cert);
 
-	if (ok && cert && is_own_key(c, cert)) {
+	if (own) {
 		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
 		ok = 0;
 	}
 	if (!ok)
-		tls_note_cert_error(ssl, X509_STORE_CTX_get_error_depth(store), X509_STORE_CTX_get_error(store));
+		tls_note_cert_error(tls_of(ssl), X509_STORE_CTX_get_error_depth(store),
+				    X509_STORE_CTX_get_error(store), own);
 	return ok;
-}
-
-/* Called by OpenSSL when a ticket came; 1 = we took the reference. */
-static int keep_session(SSL *ssl, SSL_SESSION *session)
-{
-	struct tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	void *old = NULL;
-	int r = -1;
-
-	if (!host || !SSL_SESSION_is_resumable(session))
-		return 0;
-	pthread_mutex_lock(&c->lock);
-	if (map_count(c->sessions) < SESSIONS_MAX || map_find(c->sessions, str_of(host)))
-		r = map_put(c->sessions, str_of(host), session, &old);
-	pthread_mutex_unlock(&c->lock);
-	SSL_SESSION_free(old);
-	return r == 0;
-}
-
-SSL_SESSION *tls_ctx_take_session(struct tls_ctx *c, const char *host)
-{
-	pthread_mutex_lock(&c->lock);
-	SSL_SESSION *s = map_remove(c->sessions, str_of(host));
-	pthread_mutex_unlock(&c->lock);
-	return s;
 }
 
 static int load_roots(struct tls_ctx *c, const char *extra_ca, struct err *e)
@@ -190,45 +272,59 @@ static int load_roots(struct tls_ctx *c, const char *extra_ca, struct err *e)
 	char text[160];
 
 	if (!SSL_CTX_set_default_verify_paths(c->ssl)) {
-		tls_error_text(text, sizeof text);
-		return err_set(e, EIO, "upstream TLS: system roots cannot be loaded: %s", text);
+		tls_error_text(text, sizeof(text));
+		return err_set(e, EIO, "upstream TLS: the system's roots cannot be loaded: %s", text);
 	}
+	/* A machine without a bundle is no error here: what it cannot verify is refused. */
 	ERR_clear_error();
-	if (extra_ca && !SSL_CTX_load_verify_locations(c->ssl, extra_ca, NULL)) {
-		tls_error_text(text, sizeof text);
-		return err_set(e, EINVAL, "upstream_ca: \"%s\" is not a readable PEM file with certificates: %s", extra_ca,
-			       text);
+	if (extra_ca && !SSL_CTX_load_verify_file(c->ssl, extra_ca)) {
+		tls_error_text(text, sizeof(text));
+		return err_set(e, EINVAL, "upstream_ca: \"%s\" is not a readable PEM file with certificates: %s",
+			       extra_ca, text);
 	}
 	return 0;
 }
 
-int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32], size_t nown_keys, struct tls_ctx **ret,
-		       struct err *e)
+static void set_verification(SSL_CTX *s)
+{
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(s);
+
+	SSL_CTX_set_verify(s, SSL_VERIFY_PEER, check_certificate);
+	SSL_CTX_set_verify_depth(s, CHAIN_DEPTH);
+	(void)SSL_CTX_set_purpose(s, X509_PURPOSE_SSL_SERVER);
+	/* "*" stands for exactly one whole label, which is OpenSSL's default beside these. */
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+						       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	/* Strict: chains that break RFC 5280 in ways that matter (no CA flag, wrong key usage) are refused. */
+	(void)X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_TRUSTED_FIRST);
+}
+
+int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32], size_t nown_keys,
+		       struct tls_ctx **ret, struct err *e)
 {
 	static const unsigned char alpn[] = "\x08http/1.1";
-	struct tls_ctx *c = ctx_new(TLS_client_method(), true);
 
-	if (!c || !(c->sessions = map_new()) || nown_keys > TLS_OWN_KEYS_MAX) {
+	if (nown_keys > TLS_OWN_KEYS_MAX)
+		return err_set(e, EINVAL, "upstream TLS: %zu keys to refuse, %d fit", nown_keys, TLS_OWN_KEYS_MAX);
+	struct tls_ctx *c = ctx_new(TLS_client_method());
+
+	if (c)
+		c->sessions = map_new();
+	if (!c || !c->sessions) {
 		tls_ctx_unref(c);
 		return err_set(e, ENOMEM, "upstream TLS: no memory");
 	}
-	for (size_t i = 0; i < nown_keys; i++)
-		memcpy(c->own_keys[i], own_keys[i], 32);
+	if (nown_keys)
+		memcpy(c->own_keys, own_keys, nown_keys * sizeof(own_keys[0]));
 	c->nown_keys = nown_keys;
-
 	int r = load_roots(c, extra_ca, e);
+
 	if (r) {
 		tls_ctx_unref(c);
 		return r;
 	}
-	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, check_certificate);
-	SSL_CTX_set_purpose(c->ssl, X509_PURPOSE_SSL_SERVER);
-	SSL_CTX_set_verify_depth(c->ssl, 8);
-	X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(c->ssl),
-					X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	/* Chains that break RFC 5280 in ways which matter (no CA flag, wrong key usage) are refused. */
-	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ssl), X509_V_FLAG_X509_STRICT | X509_V_FLAG_TRUSTED_FIRST);
-	(void)SSL_CTX_set_alpn_protos(c->ssl, alpn, sizeof alpn - 1);
+	set_verification(c->ssl);
+	(void)SSL_CTX_set_alpn_protos(c->ssl, alpn, sizeof(alpn) - 1);
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c->ssl, keep_session);
 	*ret = c;
