@@ -140,18 +140,19 @@ static int deflate_start(struct decode *d)
 /* "deflate" means zlib (RFC 9110 8.4.1.2), but raw deflate is sent under that name, too: the first two bytes tell. */
 static int deflate_begin(struct decode *d, struct str *in)
 {
-	const unsigned char second = (unsigned char)in->p[0];
-	unsigned char first;
+	unsigned char first, second;
 	size_t none;
 	int z, ret;
 
 	if (!d->is_first_byte_held) {
-		d->first_byte = second;
+		d->first_byte = (unsigned char)in->p[0];
 		d->is_first_byte_held = true;
 		use(in, 1);
-		return 0;
 	}
+	if (in->n == 0)
+		return 0;
 	first = d->first_byte;
+	second = (unsigned char)in->p[0];
 	ret = z_start(d, (first & 0x0f) == 8 && (first * 256 + second) % 31 == 0 ? 15 : -15);
 	if (ret)
 		return ret;
@@ -161,10 +162,10 @@ static int deflate_begin(struct decode *d, struct str *in)
 
 static int deflate_step(struct decode *d, struct str *in, unsigned char *out, size_t room, size_t *ret_out)
 {
-	int z, ret;
+	int z, ret = d->is_started ? 0 : deflate_begin(d, in);
 
-	if (!d->is_started)
-		return deflate_begin(d, in);
+	if (ret || !d->is_started)
+		return ret;
 	ret = z_step(d, in, out, room, ret_out, &z);
 	d->is_over = ret == 0 && z == Z_STREAM_END;
 	return ret;
@@ -290,10 +291,17 @@ void decode_free(struct decode *d)
 	free(d);
 }
 
-static int check_bounds(struct decode *d, size_t n)
+/* Hands on what one step gave, up to the bounds. */
+static int put_out(struct decode *d, const unsigned char *p, size_t n, struct buf *out)
 {
-	d->out_total += n;
-	if (d->out_total > d->max)
+	const size_t room = d->max - d->out_total;
+	const size_t fits = n < room ? n : room;
+	int ret = fits ? buf_append(out, p, fits) : 0;
+
+	d->out_total += fits;
+	if (ret)
+		return ret;
+	if (fits < n)
 		return -EMSGSIZE;
 	return d->out_total > RATIO_FREE && d->out_total / RATIO_MAX > d->in_total ? -EMSGSIZE : 0;
 }
@@ -302,20 +310,18 @@ int decode_feed(struct decode *d, const void *p, size_t n, struct buf *out)
 {
 	unsigned char step[STEP_BYTES];
 	struct str in = { p, n };
-	size_t got = 0;
+	size_t got = 0, before;
+	int failed, full;
 
 	/* A full step may mean that the coder holds more output, even without input. */
 	while (d->error == 0 && !d->is_over && (in.n || got == sizeof(step))) {
-		const size_t before = in.n;
-
+		before = in.n;
 		got = 0;
-		d->error = d->coding->step(d, &in, step, sizeof(step), &got);
+		failed = d->coding->step(d, &in, step, sizeof(step), &got);
 		d->in_total += before - in.n;
 		/* What came before a fault was seen by the agent, so it is metered, too. */
-		if (got && check_bounds(d, got))
-			d->error = -EMSGSIZE;
-		else if (got)
-			d->error = d->error ? d->error : buf_append(out, step, got);
+		full = put_out(d, step, got, out);
+		d->error = full ? full : failed;
 		if (got == 0 && in.n == before)
 			break;
 	}
