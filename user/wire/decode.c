@@ -35,8 +35,9 @@ struct decode {
 	bool is_over; /* the coded data has ended; what follows is not ours */
 	bool is_started;
 	bool is_between_members; /* gzip */
-	bool is_first_byte_held; /* deflate: two bytes tell zlib from raw */
-	unsigned char first_byte;
+	/* First bytes that have to be seen together: deflate, one of the two that tell zlib from raw; zstd, the magic. */
+	unsigned char held[4];
+	size_t nheld;
 	union {
 		z_stream z;
 		BrotliDecoderState *br;
@@ -48,6 +49,13 @@ static void use(struct str *in, size_t n)
 {
 	in->p += n;
 	in->n -= n;
+}
+
+/* Moves bytes from in to held, until there are n. */
+static void hold(struct decode *d, struct str *in, size_t n)
+{
+	for (; d->nheld < n && in->n; use(in, 1))
+		d->held[d->nheld++] = (unsigned char)in->p[0];
 }
 
 /* ---- identity */
@@ -144,20 +152,16 @@ static int deflate_begin(struct decode *d, struct str *in)
 	size_t none;
 	int z, ret;
 
-	if (!d->is_first_byte_held) {
-		d->first_byte = (unsigned char)in->p[0];
-		d->is_first_byte_held = true;
-		use(in, 1);
-	}
+	hold(d, in, 1);
 	if (in->n == 0)
 		return 0;
-	first = d->first_byte;
+	first = d->held[0];
 	second = (unsigned char)in->p[0];
 	ret = z_start(d, (first & 0x0f) == 8 && (first * 256 + second) % 31 == 0 ? 15 : -15);
 	if (ret)
 		return ret;
 	/* One byte cannot decode to anything: at least a block header and an end code are needed. */
-	return z_step(d, &(struct str){ (const char *)&d->first_byte, 1 }, &first, 1, &none, &z);
+	return z_step(d, &(struct str){ (const char *)d->held, 1 }, &first, 1, &none, &z);
 }
 
 static int deflate_step(struct decode *d, struct str *in, unsigned char *out, size_t room, size_t *ret_out)
@@ -222,18 +226,51 @@ static int zstd_start(struct decode *d)
 	return 0;
 }
 
-static int zstd_step(struct decode *d, struct str *in, unsigned char *out, size_t room, size_t *ret_out)
+static int zstd_run(struct decode *d, struct str *in, unsigned char *out, size_t room, size_t *ret_out)
 {
 	ZSTD_inBuffer i = { .src = in->p, .size = in->n };
 	ZSTD_outBuffer o = { .dst = out, .size = room };
-	/* Frames behind the first are decoded, too: the stream begins again by itself (RFC 8878 3.1). */
-	size_t r = ZSTD_decompressStream(d->zstd, &o, &i);
+	const size_t r = ZSTD_decompressStream(d->zstd, &o, &i);
 
 	use(in, i.pos);
 	*ret_out = o.pos;
+	/* The frame has ended and all of it is out: frames behind it are decoded, too (RFC 8878 3.1). */
+	if (r == 0)
+		d->nheld = 0;
 	if (!ZSTD_isError(r))
 		return 0;
 	return ZSTD_getErrorCode(r) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
+}
+
+/*
+ * Only the frames of RFC 8878: the library is often built with the decoders of the formats before it, which no client
+ * asks for and nobody looks after; it would choose them by the magic number.
+ */
+static bool is_zstd_magic(const unsigned char *m)
+{
+	static const unsigned char frame[4] = { 0x28, 0xb5, 0x2f, 0xfd }, skippable[3] = { 0x2a, 0x4d, 0x18 };
+
+	return memcmp(m, frame, 4) == 0 || ((m[0] & 0xf0) == 0x50 && memcmp(m + 1, skippable, 3) == 0);
+}
+
+static int zstd_step(struct decode *d, struct str *in, unsigned char *out, size_t room, size_t *ret_out)
+{
+	const bool is_new_frame = d->nheld < sizeof(d->held);
+	struct str magic = { (const char *)d->held, sizeof(d->held) };
+	int ret;
+
+	if (!is_new_frame)
+		return zstd_run(d, in, out, room, ret_out);
+	hold(d, in, sizeof(d->held));
+	if (d->nheld < sizeof(d->held))
+		return 0;
+	if (!is_zstd_magic(d->held))
+		return -EBADMSG;
+	/* The magic alone decodes to nothing and is taken whole: a frame header is longer. */
+	ret = zstd_run(d, &magic, out, room, ret_out);
+	if (ret == 0 && magic.n)
+		ret = -EBADMSG;
+	return ret || in->n == 0 ? ret : zstd_run(d, in, out, room, ret_out);
 }
 
 static void zstd_stop(struct decode *d)

@@ -196,6 +196,10 @@ static void decodes_brotli_zstd_identity(void **state)
 	check_decodes(STR("zstd"), (struct str){ buf_ptr(&coded), buf_len(&coded) }, text, 0);
 	buf_done(&coded);
 	free_str(text);
+	/* A frame to be skipped, before and behind a frame with content. */
+	check_decodes(STR("zstd"), STR("\x5a\x2a\x4d\x18\x02\x00\x00\x00xx\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello"
+				       "\x50\x2a\x4d\x18\x00\x00\x00\x00\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello"),
+		      STR("hellohello"), 0);
 }
 
 /* A stream of events, each flushed: what is in must come out, before anything else comes in. */
@@ -278,6 +282,9 @@ static const struct {
 	{ "raw with a bad block", S("deflate"), S("\x07\x00\x00"), "" },
 	{ "no brotli", S("br"), S("\xff\xff\xff\xff\xff\xff"), "" },
 	{ "no zstd", S("zstd"), S("hello, this is plain"), "" },
+	{ "zstd of a format before RFC 8878", S("zstd"), S("\x25\xb5\x2f\xfd\x20\x05\x29\x00\x00hello"), "" },
+	{ "such a frame behind a good one", S("zstd"),
+	  S("\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello\x27\xb5\x2f\xfd\x00\x00\x00"), "hello" },
 	{ "zstd wants 2 GiB of window", S("zstd"), S("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), "" },
 };
 

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fuzz.h: what the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput and, if it likes, fuzz_seeds.
+ *
+ * Two ways to run one:
+ *   make fuzz [FUZZ_SECONDS=10]      gcc, AddressSanitizer and UBSan, and the driver in driver.c: mutates the seeds
+ *                                    blindly. Runs everywhere; a smoke test.
+ *   make fuzz FUZZ_CLANG=1           clang's libFuzzer (Debian: libclang-rt-14-dev): guided by coverage, for the long runs.
+ * A program built the first way also takes files and folders: `fuzz_h1 crash-fuzz_h1 corpus/`.
+ */
+#ifndef PURSE_TESTS_FUZZ_H
+#define PURSE_TESTS_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "terms.h"
+
+#define MUST(cond) \
+	do { \
+		if (!(cond)) \
+			abort(); \
+	} while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Inputs that reach deep, for the driver; the last one has .p NULL. */
+extern const struct str fuzz_seeds[] __attribute__((weak));
+#define FUZZ_SEED(literal) { literal, sizeof(literal) - 1 }
+#define FUZZ_SEEDS_END { NULL, 0 }
+
+static inline uint32_t fuzz_random(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+/* A copy of exactly n bytes: reads past its end are seen. */
+static inline char *fuzz_copy(const void *p, size_t n)
+{
+	char *copy = malloc(n ? n : 1);
+
+	MUST(copy);
+	if (n)
+		memcpy(copy, p, n);
+	return copy;
+}
+
+/* How much of the rest to feed next: all of it, one byte, or something in between. */
+static inline size_t fuzz_piece(uint32_t *cuts, size_t rest)
+{
+	uint32_t r;
+
+	if (*cuts == 0 || rest == 0)
+		return rest;
+	r = fuzz_random(cuts);
+	if (r % 4 == 0)
+		return 1;
+	r = (r >> 8) % 64 + 1;
+	return r < rest ? r : rest;
+}
+
+#endif
