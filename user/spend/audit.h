@@ -35,8 +35,8 @@ struct audit_report {
 };
 
 /*
- * 0; -EUCLEAN: e names the first disagreement with both figures; -EAGAIN: the arrays are half way through a change or a start (e says what to
- * do); others: the ledger cannot be read.
+ * 0; -EUCLEAN: e names the first disagreement with both figures; -EAGAIN: the arrays are half way through a change or a start
+ * (e says what to do); others: the ledger cannot be read.
  */
 int audit_run(const struct audit_input *in, struct audit_report *ret, struct err *e);
 

@@ -21,40 +21,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "spend/ledger_db.h"
+#include "spend/ledger_item.h"
 
 #define RETRY_NS INT64_C(1000000000)
 #define CLOSE_WAIT_NS INT64_C(5000000000)
 #define REFUSALS_QUEUED_MAX 4096
-
-enum item_kind { ITEM_CALL, ITEM_REFUSAL, ITEM_CHANGE, ITEM_ACCOUNT, ITEM_PLACE, ITEM_AGENT, ITEM_KIND_COUNT };
-
-/* Somebody who waits until an item is durable. Lives on the waiter's stack. */
-struct waiter {
-	bool is_done;
-	int result;
-};
-
-struct item {
-	struct item *next;
-	enum item_kind kind;
-	struct waiter *waiter; /* NULL = nobody waits */
-	bool removed;
-	union {
-		struct ledger_call call;
-		struct {
-			char agent[GATE_NAME_MAX], provider[32], model[GATE_MODEL_MAX];
-			struct refusal why;
-			int64_t at_ns;
-		} refusal;
-		struct {
-			char who[128], what[256];
-			int64_t at_ns;
-		} change;
-		struct account_spec account;
-		struct ledger_place place;
-		struct ledger_agent agent;
-	};
-};
 
 struct queue {
 	struct item *first, **end;
@@ -120,80 +91,6 @@ static struct queue queue_take(struct queue *q)
 	return all;
 }
 
-/* ---- one item -> rows */
-
-static int write_call(struct ledger_db *db, const struct item *it)
-{
-	const struct ledger_call *c = &it->call;
-	struct db_value values[DB_CALL_COLUMNS];
-
-	db_call_values(c, values);
-	int r = db_run(db, DB_PUT_CALL, values, DB_CALL_COLUMNS);
-
-	if (r < 0 || db_changed(db) == 0) /* it got in with an earlier attempt */
-		return r;
-	const struct db_value hour[] = { DB_T(c->account), DB_I(c->started_ns / LEDGER_HOUR_NS * 3600), DB_I(c->cost) };
-
-	return db_run(db, DB_PUT_HOUR, hour, 3);
-}
-
-static int write_refusal(struct ledger_db *db, const struct item *it)
-{
-	const struct refusal *why = &it->refusal.why;
-	const struct db_value values[] = {
-		DB_I(it->refusal.at_ns), DB_T(it->refusal.agent), DB_T(it->refusal.provider), DB_T(it->refusal.model),
-		DB_I(why->reason), DB_T(why->account), DB_I(why->window), DB_I(why->limit), DB_I(why->spent), DB_I(why->held),
-		DB_I(why->needed), DB_I(why->reset_s), DB_T(why->detail),
-	};
-
-	return db_run(db, DB_PUT_REFUSAL, values, sizeof(values) / sizeof(values[0]));
-}
-
-static int write_change(struct ledger_db *db, const struct item *it)
-{
-	const struct db_value values[] = { DB_I(it->change.at_ns), DB_T(it->change.who), DB_T(it->change.what) };
-
-	return db_run(db, DB_PUT_CHANGE, values, 3);
-}
-
-static int put_place(struct ledger_db *db, const char *account, const char *parent)
-{
-	const struct db_value values[] = { DB_T(account), DB_T(parent) };
-
-	return db_run(db, DB_PUT_PLACE, values, 2);
-}
-
-static int write_place(struct ledger_db *db, const struct item *it)
-{
-	return put_place(db, it->place.account, it->place.parent);
-}
-
-static int write_account(struct ledger_db *db, const struct item *it)
-{
-	const struct account_spec *a = &it->account;
-	const struct db_value values[] = {
-		DB_T(a->name), DB_T(a->parent), DB_I(a->limits[WINDOW_HOUR]), DB_I(a->limits[WINDOW_DAY]),
-		DB_I(a->limits[WINDOW_WEEK]), DB_I(a->limits[WINDOW_MONTH]), DB_I(a->limits[WINDOW_TOTAL]), DB_I(a->floor),
-		DB_I(a->paused),
-	};
-	int r = it->removed ? db_run(db, DB_DROP_ACCOUNT, values, 1) : db_run(db, DB_PUT_ACCOUNT, values, 9);
-
-	return r < 0 ? r : put_place(db, a->name, a->parent);
-}
-
-static int write_agent(struct ledger_db *db, const struct item *it)
-{
-	const struct ledger_agent *a = &it->agent;
-	const struct db_value values[] = { DB_T(a->name), DB_T(a->account), DB_T(a->cgroup), DB_I(a->flags) };
-
-	return it->removed ? db_run(db, DB_DROP_AGENT, values, 1) : db_run(db, DB_PUT_AGENT, values, 4);
-}
-
-static int (*const writers[ITEM_KIND_COUNT])(struct ledger_db *db, const struct item *it) = {
-	[ITEM_CALL] = write_call,       [ITEM_REFUSAL] = write_refusal, [ITEM_CHANGE] = write_change,
-	[ITEM_ACCOUNT] = write_account, [ITEM_PLACE] = write_place,     [ITEM_AGENT] = write_agent,
-};
-
 /* ---- a group -> one transaction */
 
 static int group_error(struct ledger *l, int r, struct err *e)
@@ -218,7 +115,7 @@ static int write_group(struct ledger *l, const struct queue *group, struct err *
 	if (r < 0)
 		return group_error(l, r, e);
 	for (const struct item *it = group->first; r == 0 && it; it = it->next)
-		r = writers[it->kind](l->db, it);
+		r = item_write(l->db, it);
 	if (r == 0) {
 		if (has_call(group))
 			CRASH_POINT("ledger-before-commit");

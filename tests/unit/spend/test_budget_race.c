@@ -286,8 +286,8 @@ static void edits_under_way_lose_nothing(void **state)
 }
 
 /*
- * As tight as it gets: whatever is free is held at once, so that held stands at left most of the time. The order in which a charge writes its
- * two words then shows.
+ * As tight as it gets: whatever is free is held at once, so that held stands at left most of the time. The order in which
+ * a charge writes its two words then shows.
  */
 static void *squeeze(void *arg)
 {
