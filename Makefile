@@ -120,17 +120,17 @@ unit: $(UNIT)
 # tests/fuzz/fuzz.h says how. FUZZ_CLANG=1: libFuzzer instead of our own driver, in a folder of its own.
 FUZZ_SECONDS ?= 10
 FUZZ := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(O)/tests/fuzz/%: tests/fuzz/%.c $(if $(FUZZ_CLANG),,tests/fuzz/driver.c) $(call archives,wire provider base)
+$(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/$(if $(FUZZ_CLANG),seeds,driver).c $(call archives,wire provider base)
 	$(say) FUZZ $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_) $(LDHARD) $(if $(FUZZ_CLANG),-fsanitize=fuzzer) -o $@ $(filter %.c,$^) \
 		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 fuzz-run: $(FUZZ)
-	$(Q)cd $(O) && for f in $(notdir $(FUZZ)); do \
-		tests/fuzz/$$f $(if $(FUZZ_CLANG),-max_total_time=,-t )$(FUZZ_SECONDS) || exit 1; done
+	$(Q)cd $(O) && for f in $(notdir $(FUZZ)); do mkdir -p corpus/$$f && \
+		tests/fuzz/$$f $(if $(FUZZ_CLANG),-max_len=4096 -max_total_time=,-t )$(FUZZ_SECONDS) corpus/$$f || exit 1; done
 fuzz: deps
 ifdef FUZZ_CLANG
-	@$(MAKE) --no-print-directory O=$(O)-fuzz SAN=1 CC=clang CXX=clang++ CFLAGS=-fsanitize=fuzzer-no-link CXXFLAGS=-fsanitize=fuzzer-no-link fuzz-run
+	@$(MAKE) --no-print-directory O=$(O)-fuzz SAN=1 CC=clang CXX=clang++ CFLAGS=-fsanitize=fuzzer-no-link CXXFLAGS='-fsanitize=fuzzer-no-link -fno-sanitize=function' fuzz-run
 else
 	@$(MAKE) --no-print-directory O=$(O)-asan SAN=1 fuzz-run
 endif

@@ -6,6 +6,7 @@
  *   make fuzz [FUZZ_SECONDS=10]      gcc, AddressSanitizer and UBSan, and the driver in driver.c: mutates the seeds
  *                                    blindly. Runs everywhere; a smoke test.
  *   make fuzz FUZZ_CLANG=1           clang's libFuzzer (Debian: libclang-rt-14-dev): guided by coverage, for the long runs.
+ * Both keep and read inputs in O/corpus/NAME; put a crash there to try it each time.
  * A program built the first way also takes files and folders: `fuzz_h1 crash-fuzz_h1 corpus/`.
  */
 #ifndef PURSE_TESTS_FUZZ_H
