@@ -63,7 +63,7 @@ units() {
 python_with_sdks() {
     local want=tests/lib/requirements.txt have=$O/venv/requirements.txt
     cmp -s $want "$have" && return 0
-    python3 -m venv "$O/venv" && "$O/venv/bin/pip" install -q -r $want && cp $want "$have"
+    python3 -m venv --clear "$O/venv" && "$O/venv/bin/pip" install -q -r $want && cp $want "$have"
 }
 
 node_with_sdks() {

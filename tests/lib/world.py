@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 
-import certs
 import fake_prices
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -97,7 +96,7 @@ def sweep():
 class World:
     count = 0
 
-    def __init__(self, agents=None, accounts=None, build=None, config=None, names=NAMES, cert=None, state_dir=None):
+    def __init__(self, agents=None, accounts=None, build=None, config=None, names=NAMES, cert=None, state_dir=None, authority=None):
         World.count += 1
         self.name = f"purse-test-{os.getpid()}-{World.count}"
         self.build = pathlib.Path(build or BUILD)
@@ -115,7 +114,7 @@ class World:
         self.accounts = accounts or []
         atexit.register(self.close)
         self._make_namespace(names)
-        self._make_provider(names, cert)
+        self._make_provider(names, cert, authority)
         self.write_config()
 
     # ---- making
@@ -132,8 +131,10 @@ class World:
         for sub in ("outside", "daemon"):
             (self.root / sub).mkdir(parents=True)
 
-    def _make_provider(self, names, cert):
-        self.ca = certs.Authority(self.folder / "certs")
+    def _make_provider(self, names, cert, authority):
+        if not authority:
+            from certs import Authority as authority
+        self.ca = authority(self.folder / "certs")
         chain, key = cert(self.ca) if cert else self.ca.leaf("provider", [*names, "other.test"])
         self.fake = self.spawn(self.far, [sys.executable, HERE / "fake_provider.py", chain, key, self.log, PROVIDER4, PROVIDER6, OTHER4],
                                stdout=subprocess.DEVNULL, stderr=open(self.folder / "fake.err", "w"))
