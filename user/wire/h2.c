@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * h2.c: one HTTP/2 server connection on nghttp2 with memory in and out. nghttp2 checks framing, HPACK and the pseudo-header
- * rules; what may stand in a head is checked again by http.c, the same for both versions.
+ * h2.c: one HTTP/2 server connection on nghttp2 with memory in and out. nghttp2 checks framing, HPACK and the order of
+ * pseudo-header fields; what may stand in a head is h2_head.c's business. What nghttp2 1.52 does not bound is bounded here.
  */
 #include "wire/h2.h"
 
@@ -11,31 +11,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/str.h"
+#include "wire/h2_head.h"
 
 #define STREAMS_MAX 100
 #define STREAM_WINDOW (256 * 1024)
 #define CONNECTION_WINDOW (1024 * 1024)
 #define LOW_MARK (64 * 1024)
 #define QUEUE_MAX (8 * 1024 * 1024)
-#define GLITCHES_MAX 100
 #define CONTINUATIONS_MAX 8
 #define RESET_BURST 1000
 #define RESETS_PER_S 33
-#define FIELD_TEXT_MAX HTTP_HEAD_MAX
+#define GLITCHES_MAX 100
+/* Frames that are allowed and achieve nothing: so many at once, and then so many in that time. */
+#define NOISE_MAX 1000
+#define NOISE_NS INT64_C(3000000000)
+#define TINY_WINDOW_UPDATE 256
+/* What a client may still send after it has its whole answer, before its stream is reset. */
+#define DISCARD_MAX (1024 * 1024)
+#define ANSWER_HEAD_MAX (256 * 1024)
+#define GAPS_MAX 16
 
 struct h2_stream {
-	struct list link;
+	struct list link; /* h2->streams */
 	int32_t id;
-	struct http_head head; /* while it is being received; strings in text */
-	char *text;
-	size_t text_len;
-	bool head_bad, head_told, host_seen, fin_told;
-	struct buf queued; /* answer body */
-	bool answer_fin;   /* no more is queued after this */
-	bool deferred;     /* nghttp2 waits for h2_body */
-	bool was_high;
+	struct h2_head *head;       /* while it is being received */
+	bool told, fin_told;        /* on_head, on_fin (or on_head with fin) were called */
+	bool answered, answer_fin;  /* h2_answer was called; nothing is queued after this */
+	bool answer_sent;           /* END_STREAM is on its way */
+	bool deferred;              /* nghttp2 waits for h2_body */
+	bool was_high;              /* on_drain is owed */
+	bool reset_by_peer, reset_by_caller;
+	size_t unconsumed;          /* body bytes that were told and not given back */
+	size_t discarded;
+	struct buf queued;          /* answer body */
+};
+
+struct gap {
+	int32_t from, to;
 };
 
 struct h2 {
@@ -43,14 +58,65 @@ struct h2 {
 	void *ctx;
 	nghttp2_session *session;
 	struct list streams;
-	int32_t highest; /* stream id seen: a lower, idle one is a connection error (RFC 9113 5.1.1) */
-	unsigned glitches;
+	size_t nhigh; /* streams to which on_drain is owed */
+	int32_t highest; /* stream id that the client used */
+	struct gap gaps[GAPS_MAX]; /* ids that it left out: used later, they are an error (RFC 9113 5.1.1) */
+	size_t ngaps;
+	unsigned glitches, noise;
+	int64_t noise_since_ns;
+	const char *dying; /* why no further request is taken; NULL = all is well */
 	bool goaway_sent;
 };
 
+/* ---- floods */
+
+static void die(struct h2 *h, uint32_t code, const char *why)
+{
+	if (h->dying)
+		return;
+	h->dying = why;
+	(void)nghttp2_session_terminate_session(h->session, code);
+}
+
+/* A breach of the protocol that costs the peer nothing and us a stream. */
+static void count_glitch(struct h2 *h)
+{
+	if (++h->glitches > GLITCHES_MAX)
+		die(h, NGHTTP2_ENHANCE_YOUR_CALM, "over 100 protocol errors on one connection");
+}
+
+static void count_noise(struct h2 *h)
+{
+	if (++h->noise < NOISE_MAX)
+		return;
+	int64_t now = clock_boot_ns();
+
+	if (now - h->noise_since_ns < NOISE_NS)
+		die(h, NGHTTP2_ENHANCE_YOUR_CALM, "a flood of frames that achieve nothing");
+	h->noise = 0;
+	h->noise_since_ns = now;
+}
+
+static bool is_noise(const nghttp2_frame *frame)
+{
+	switch (frame->hd.type) {
+	case NGHTTP2_PING:
+	case NGHTTP2_PRIORITY:
+		return true;
+	case NGHTTP2_SETTINGS:
+		return !(frame->hd.flags & NGHTTP2_FLAG_ACK);
+	case NGHTTP2_DATA:
+		return frame->hd.length == frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+	case NGHTTP2_WINDOW_UPDATE:
+		return frame->window_update.window_size_increment < TINY_WINDOW_UPDATE;
+	default:
+		return false;
+	}
+}
+
 /* ---- streams */
 
-static struct h2_stream *stream_of(const struct h2 *h, int32_t id)
+static struct h2_stream *stream_find(const struct h2 *h, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(h->session, id);
 }
@@ -58,217 +124,288 @@ static struct h2_stream *stream_of(const struct h2 *h, int32_t id)
 static void stream_free(struct h2_stream *st)
 {
 	list_remove(&st->link);
+	h2_head_free(st->head);
 	buf_done(&st->queued);
-	free(st->text);
 	free(st);
 }
 
 static struct h2_stream *stream_new(struct h2 *h, int32_t id)
 {
-	struct h2_stream *st = calloc(1, sizeof *st);
+	struct h2_stream *st = calloc(1, sizeof(*st));
 
-	if (!st || !(st->text = malloc(FIELD_TEXT_MAX))) {
+	if (!st)
+		return NULL;
+	st->head = h2_head_new();
+	if (!st->head || nghttp2_session_set_stream_user_data(h->session, id, st)) {
+		h2_head_free(st->head);
 		free(st);
 		return NULL;
 	}
 	st->id = id;
 	buf_init(&st->queued, QUEUE_MAX);
 	list_add_tail(&h->streams, &st->link);
-	(void)nghttp2_session_set_stream_user_data(h->session, id, st);
 	return st;
 }
 
-/* ---- reading heads */
-
-static struct str keep(struct h2_stream *st, const uint8_t *p, size_t n)
+static void stream_reset(struct h2 *h, struct h2_stream *st, uint32_t code)
 {
-	if (st->text_len + n > FIELD_TEXT_MAX) {
-		st->head_bad = true;
-		return STR("");
-	}
-	char *to = st->text + st->text_len;
-	memcpy(to, p, n);
-	st->text_len += n;
-	return (struct str){ .p = to, .n = n };
+	st->reset_by_caller = true;
+	(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, st->id, code);
 }
 
-static void take_pseudo(struct h2_stream *st, struct str name, struct str value)
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *ctx)
 {
-	if (str_eq(name, STR(":method")))
-		st->head.method = value;
-	else if (str_eq(name, STR(":path")))
-		st->head.target = value;
-	else if (str_eq(name, STR(":authority")))
-		st->head.authority = value;
-	else if (!str_eq(name, STR(":scheme")) || !str_eq(value, STR("https")))
-		st->head_bad = true;
+	struct h2 *h = ctx;
+	struct h2_stream *st = stream_find(h, id);
+
+	if (!st)
+		return 0;
+	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
+	/* The stream's window died with it; the connection's goes on. */
+	(void)nghttp2_session_consume_connection(session, st->unconsumed);
+	h->nhigh -= st->was_high;
+	if (st->told)
+		h->calls->on_closed(h->ctx, id, st->reset_by_peer);
+	stream_free(st);
+	return 0;
 }
 
-static void take_field(struct h2_stream *st, struct str name, struct str value)
+/* ---- order of stream ids */
+
+static bool is_left_out(const struct h2 *h, int32_t id)
 {
-	if (!http_is_token(name) || !http_is_value(value))
-		st->head_bad = true;
-	else if (str_eq(name, STR("host"))) {
-		/* :authority and host must agree: which one the provider believes is not ours to guess (RFC 9113 8.3.1). */
-		if (st->host_seen || (st->head.authority.n && !str_eq_nocase(st->head.authority, value)))
-			st->head_bad = true;
-		st->host_seen = true;
-		st->head.authority = value;
-	} else if (str_eq(name, STR("te"))) {
-		st->head_bad |= !str_eq_nocase(value, STR("trailers"));
-	} else if (str_eq(name, STR("expect"))) {
-		st->head.expect_continue = str_eq_nocase(value, STR("100-continue"));
-		st->head_bad |= !st->head.expect_continue;
-	} else if (http_is_hop(name)) {
-		st->head_bad |= !str_eq(name, STR("trailer"));
-	} else if (http_add(&st->head, name, value)) {
-		st->head_bad = true;
+	for (size_t i = 0; i < h->ngaps; i++)
+		if (id >= h->gaps[i].from && id <= h->gaps[i].to)
+			return true;
+	return false;
+}
+
+static void note_gap(struct h2 *h, int32_t from, int32_t to)
+{
+	if (h->ngaps == GAPS_MAX)
+		memmove(&h->gaps[0], &h->gaps[1], --h->ngaps * sizeof(h->gaps[0]));
+	h->gaps[h->ngaps++] = (struct gap){ .from = from, .to = to };
+}
+
+/*
+ * nghttp2 silently ignores HEADERS on an id below the highest, since it cannot tell an id that was never used
+ * (connection error) from one that is closed (trailers that crossed our reset: harmless). Clients
+ * count by two, so what they leave out is a short list.
+ */
+static void check_order(struct h2 *h, int32_t id)
+{
+	if (!(id & 1))
+		return;
+	if (id <= h->highest) {
+		if (is_left_out(h, id))
+			die(h, NGHTTP2_PROTOCOL_ERROR, "a stream id lower than one used before");
+		return;
 	}
+	int32_t next = h->highest ? h->highest + 2 : 1;
+
+	if (id > next)
+		note_gap(h, next, id - 2);
+	h->highest = id;
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *ctx)
+{
+	struct h2 *h = ctx;
+
+	if (hd->type == NGHTTP2_HEADERS)
+		check_order(h, hd->stream_id);
+	else if (hd->type > NGHTTP2_CONTINUATION)
+		count_noise(h); /* extensions: ignored */
+	return 0;
+}
+
+/* ---- heads */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	return stream_new(ctx, frame->hd.stream_id) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t nname,
 		     const uint8_t *value, size_t nvalue, uint8_t flags, void *ctx)
 {
-	struct h2 *h = ctx;
-	struct h2_stream *st = stream_of(h, frame->hd.stream_id);
+	struct h2_stream *st = stream_find(ctx, frame->hd.stream_id);
 
-	if (!st || st->head_told)
-		return 0; /* trailers: checked by nghttp2, dropped */
-	struct str n = keep(st, name, nname), v = str_trim(keep(st, value, nvalue));
-	if (nname && name[0] == ':')
-		take_pseudo(st, n, v);
-	else
-		take_field(st, n, v);
+	/* Trailers are checked by nghttp2 and dropped. */
+	if (st && st->head)
+		h2_head_field(st->head, (struct str){ (const char *)name, nname },
+			      (struct str){ (const char *)value, nvalue });
 	return 0;
 }
 
-static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+/* nghttp2 would leave such a field out and go on. */
+static int on_bad_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t nname,
+			 const uint8_t *value, size_t nvalue, uint8_t flags, void *ctx)
 {
-	struct h2 *h = ctx;
-	int32_t id = frame->hd.stream_id;
+	struct h2_stream *st = stream_find(ctx, frame->hd.stream_id);
 
-	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+	if (!st)
 		return 0;
-	if (id > h->highest)
-		h->highest = id;
-	return stream_new(h, id) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (st->head)
+		h2_head_spoil(st->head);
+	else
+		(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
+	return 0;
 }
-
-/* Fixes the body length; false = the head may not stand. */
-static bool finish_head(struct h2_stream *st, bool fin)
-{
-	struct http_head *head = &st->head;
-	const struct http_field *f = http_find(head, STR("content-length"));
-
-	if (st->head_bad || !http_is_token(head->method) || str_eq(head->method, STR("CONNECT")) ||
-	    !http_is_target(head->target) || !http_is_authority(head->authority) ||
-	    (head->target.p[0] == '*' && !str_eq(head->method, STR("OPTIONS"))))
-		return false;
-	head->keep_alive = true;
-	head->length = fin ? HTTP_LENGTH_NONE : HTTP_LENGTH_CHUNKED;
-	if (!f)
-		return true;
-	if (http_count(head, STR("content-length")) != 1 || http_read_length(f->value, &head->content_length) ||
-	    (fin && head->content_length))
-		return false;
-	if (!fin)
-		head->length = HTTP_LENGTH_FIXED;
-	return true;
-}
-
-static void glitch(struct h2 *h) { h->glitches++; }
 
 static void tell_head(struct h2 *h, struct h2_stream *st, bool fin)
 {
-	st->head_told = true;
-	if (!finish_head(st, fin)) {
-		glitch(h);
-		st->fin_told = true;
-		h2_reset(h, st->id, NGHTTP2_PROTOCOL_ERROR);
-		return;
+	struct h2_head *collected = st->head;
+	struct http_head *head = h2_head_finish(collected, fin);
+
+	st->head = NULL;
+	if (!head) {
+		(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_PROTOCOL_ERROR);
+	} else {
+		st->told = true;
+		st->fin_told = fin;
+		h->calls->on_head(h->ctx, st->id, head, fin);
 	}
-	if (fin)
-		st->fin_told = true;
-	h->calls->on_head(h->ctx, st->id, &st->head, fin);
-	/* The callee copied what it wants. */
-	free(st->text);
-	st->text = NULL;
+	h2_head_free(collected);
 }
+
+/* ---- bodies */
+
+static bool is_listened_to(const struct h2_stream *st)
+{
+	return st->told && !st->fin_told && !st->answer_fin && !st->reset_by_caller;
+}
+
+/* The answer is complete, or never will be: the rest of the request is of no use, but many clients send it to its end
+ * before they look at the answer. */
+static void discard(struct h2 *h, struct h2_stream *st, size_t n)
+{
+	st->discarded += n;
+	if (st->discarded <= DISCARD_MAX)
+		(void)nghttp2_session_consume(h->session, st->id, n);
+	else
+		st->unconsumed += n; /* its window closes */
+	if (st->discarded > DISCARD_MAX && st->answer_sent && !st->reset_by_caller)
+		stream_reset(h, st, NGHTTP2_NO_ERROR); /* RFC 9113 8.1 */
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *ctx)
+{
+	struct h2 *h = ctx;
+	struct h2_stream *st = stream_find(h, id);
+
+	if (!st)
+		(void)nghttp2_session_consume_connection(session, n);
+	else if (h->dying || !is_listened_to(st))
+		discard(h, st, n);
+	else {
+		st->unconsumed += n;
+		h->calls->on_body(h->ctx, id, p, n);
+	}
+	return 0;
+}
+
+void h2_consumed(struct h2 *h, int32_t id, size_t n)
+{
+	struct h2_stream *st = stream_find(h, id);
+
+	/* A closed stream's bytes were given back when it closed. */
+	if (!st)
+		return;
+	if (n > st->unconsumed)
+		n = st->unconsumed;
+	st->unconsumed -= n;
+	(void)nghttp2_session_consume(h->session, id, n);
+}
+
+/* ---- frames */
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
 	struct h2 *h = ctx;
-	struct h2_stream *st;
-	bool fin = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
+	if (is_noise(frame))
+		count_noise(h);
+	struct h2_stream *st = stream_find(h, frame->hd.stream_id);
+
+	if (!st || h->dying)
+		return 0;
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		st->reset_by_peer = true;
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
-	st = stream_of(h, frame->hd.stream_id);
-	if (!st)
-		return 0;
-	if (frame->hd.type == NGHTTP2_HEADERS && !st->head_told) {
+	bool fin = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+	if (st->head) {
 		tell_head(h, st, fin);
-		return 0;
-	}
-	if (fin && !st->fin_told) {
+	} else if (fin && is_listened_to(st)) {
 		st->fin_told = true;
 		h->calls->on_fin(h->ctx, st->id);
 	}
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *ctx)
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
 	struct h2 *h = ctx;
-	struct h2_stream *st = stream_of(h, id);
+	struct h2_stream *st = stream_find(h, frame->hd.stream_id);
 
-	if (st && st->head_told && !st->fin_told)
-		h->calls->on_body(h->ctx, id, p, n);
-	else
-		(void)nghttp2_session_consume(session, id, n);
-	return 0;
-}
-
-static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *ctx)
-{
-	struct h2 *h = ctx;
-	struct h2_stream *st = stream_of(h, id);
-
-	if (!st)
+	if (frame->hd.type == NGHTTP2_RST_STREAM && !(st && st->reset_by_caller)) {
+		/* Resets that the peer provokes cost it nothing (MadeYouReset, CVE-2025-8671); opening too many
+		 * streams is allowed to those who have not seen our SETTINGS yet. */
+		if (frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM)
+			count_noise(h);
+		else
+			count_glitch(h);
+	}
+	if (!st || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
+	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
-	/* A reset that our own rules provoked is a glitch too (MadeYouReset, CVE-2025-8671). */
-	if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED)
-		glitch(h);
-	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
-	if (st->head_told)
-		h->calls->on_closed(h->ctx, id, code != NGHTTP2_NO_ERROR);
-	stream_free(st);
+	st->answer_sent = true;
+	discard(h, st, 0);
 	return 0;
 }
 
-static int on_bad_frame(nghttp2_session *session, const nghttp2_frame *frame, int why, void *ctx)
-{
-	glitch(ctx);
-	return 0;
-}
-
-/* nghttp2 ignores HEADERS on a lower, idle stream id; RFC 9113 5.1.1 wants a connection error. */
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *ctx)
+/* An answer whose head cannot be sent would leave the client waiting. */
+static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int why, void *ctx)
 {
 	struct h2 *h = ctx;
+	struct h2_stream *st = stream_find(h, frame->hd.stream_id);
 
-	if (hd->type != NGHTTP2_HEADERS || hd->stream_id >= h->highest || !(hd->stream_id & 1))
-		return 0;
-	if (nghttp2_session_find_stream(session, hd->stream_id))
-		return 0; /* trailers */
-	glitch(h);
-	(void)nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+	if (st && frame->hd.type == NGHTTP2_HEADERS && !st->reset_by_caller)
+		stream_reset(h, st, NGHTTP2_INTERNAL_ERROR);
 	return 0;
 }
 
 /* ---- life */
 
-static int make_session(struct h2 *h)
+static void set_callbacks(nghttp2_session_callbacks *cb)
+{
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_bad_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
+}
+
+static void set_options(nghttp2_option *opt)
+{
+	nghttp2_option_set_no_auto_window_update(opt, 1);
+	nghttp2_option_set_max_outbound_ack(opt, 1000);
+	nghttp2_option_set_max_settings(opt, 32);
+	nghttp2_option_set_max_continuations(opt, CONTINUATIONS_MAX);
+	nghttp2_option_set_stream_reset_rate_limit(opt, RESET_BURST, RESETS_PER_S);
+	nghttp2_option_set_max_send_header_block_length(opt, ANSWER_HEAD_MAX);
+	nghttp2_option_set_no_closed_streams(opt, 1);
+}
+
+static int session_new(struct h2 *h)
 {
 	nghttp2_session_callbacks *cb = NULL;
 	nghttp2_option *opt = NULL;
@@ -276,19 +413,8 @@ static int make_session(struct h2 *h)
 
 	if (nghttp2_session_callbacks_new(&cb) || nghttp2_option_new(&opt))
 		goto out;
-	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
-	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
-	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
-	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
-	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_bad_frame);
-	nghttp2_option_set_no_auto_window_update(opt, 1);
-	nghttp2_option_set_max_outbound_ack(opt, 1000);
-	nghttp2_option_set_max_settings(opt, 32);
-	nghttp2_option_set_max_continuations(opt, CONTINUATIONS_MAX);
-	nghttp2_option_set_stream_reset_rate_limit(opt, RESET_BURST, RESETS_PER_S);
-	nghttp2_option_set_no_closed_streams(opt, 1);
+	set_callbacks(cb);
+	set_options(opt);
 	if (!nghttp2_session_server_new2(&h->session, cb, h, opt))
 		r = 0;
 out:
@@ -303,17 +429,17 @@ int h2_new(const struct h2_calls *calls, void *ctx, struct h2 **ret)
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS_MAX },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MAX },
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
-	struct h2 *h = calloc(1, sizeof *h);
+	struct h2 *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return -ENOMEM;
 	h->calls = calls;
 	h->ctx = ctx;
+	h->noise_since_ns = clock_boot_ns();
 	list_init(&h->streams);
-	if (make_session(h) ||
-	    nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) ||
+	if (session_new(h) ||
+	    nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0])) ||
 	    nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW)) {
 		h2_free(h);
 		return -ENOMEM;
@@ -337,20 +463,24 @@ int h2_feed(struct h2 *h, const void *p, size_t n, struct err *e)
 	ssize_t used = nghttp2_session_mem_recv(h->session, p, n);
 
 	if (used < 0)
-		return err_set(e, EPROTO, "HTTP/2: %s", nghttp2_strerror((int)used));
-	if (h->glitches <= GLITCHES_MAX)
-		return 0;
-	(void)nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-	return err_set(e, EPROTO, "HTTP/2: over %d protocol errors on one connection", GLITCHES_MAX);
+		return err_set(e, used == NGHTTP2_ERR_NOMEM ? ENOMEM : EPROTO, "HTTP/2: %s",
+			       nghttp2_strerror((int)used));
+	if (h->dying)
+		return err_set(e, EPROTO, "HTTP/2: %s", h->dying);
+	return 0;
 }
 
+/* Called between frames, never from inside nghttp2: the callee may queue more. */
 static void tell_drained(struct h2 *h)
 {
+	if (!h->nhigh)
+		return;
 	list_for_each_safe(pos, tmp, &h->streams) {
 		struct h2_stream *st = list_entry(pos, struct h2_stream, link);
 		if (!st->was_high || buf_len(&st->queued) >= LOW_MARK)
 			continue;
 		st->was_high = false;
+		h->nhigh--;
 		h->calls->on_drain(h->ctx, st->id);
 	}
 }
@@ -361,7 +491,7 @@ int h2_pull(struct h2 *h, struct buf *out, size_t upto)
 		const uint8_t *p;
 		ssize_t n = nghttp2_session_mem_send(h->session, &p);
 		if (n < 0)
-			return -EPROTO;
+			return n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
 		if (n == 0)
 			break;
 		int r = buf_append(out, p, (size_t)n);
@@ -377,6 +507,23 @@ bool h2_wants_close(const struct h2 *h)
 	return !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
 }
 
+void h2_goaway(struct h2 *h)
+{
+	if (h->goaway_sent)
+		return;
+	h->goaway_sent = true;
+	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session),
+				    NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+void h2_reset(struct h2 *h, int32_t id, uint32_t error_code)
+{
+	struct h2_stream *st = stream_find(h, id);
+
+	if (st && !st->reset_by_caller)
+		stream_reset(h, st, error_code);
+}
+
 /* ---- answers */
 
 static ssize_t read_queued(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
@@ -389,82 +536,130 @@ static ssize_t read_queued(nghttp2_session *session, int32_t id, uint8_t *to, si
 		st->deferred = true;
 		return NGHTTP2_ERR_DEFERRED;
 	}
-	memcpy(to, buf_ptr(&st->queued), take);
-	buf_consume(&st->queued, take);
-	if (st->answer_fin && !buf_len(&st->queued))
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	if (take) {
+		memcpy(to, buf_ptr(&st->queued), take);
+		buf_consume(&st->queued, take);
+	}
+	if (!buf_len(&st->queued)) {
+		buf_shrink(&st->queued);
+		if (st->answer_fin)
+			*flags |= NGHTTP2_DATA_FLAG_EOF;
+	}
 	return (ssize_t)take;
 }
 
-static nghttp2_nv nv(struct str name, struct str value)
+static nghttp2_nv field_of(struct str name, struct str value)
 {
 	return (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name.p, .namelen = name.n,
 			     .value = (uint8_t *)(uintptr_t)value.p, .valuelen = value.n };
 }
 
-static void lower(char *to, struct str s)
+static struct str lower(char *to, struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		to[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] + 32) : s.p[i];
+	return (struct str){ .p = to, .n = s.n };
 }
 
-int h2_answer(struct h2 *h, int32_t id, const struct http_head *head, bool fin)
+/* Everything of head that goes on; names get their lower-case copies behind one another in *names. */
+static int answer_fields(const struct http_head *head, nghttp2_nv *fields, size_t *n, char *names)
 {
-	struct h2_stream *st = stream_of(h, id);
-	nghttp2_nv fields[HTTP_FIELDS_MAX + 2];
-	char status[8], length[24], *names;
-	size_t n = 0, total = 0;
-
-	if (!st)
-		return -ENOENT;
-	for (size_t i = 0; i < head->nfields; i++)
-		total += head->fields[i].name.n;
-	names = malloc(total + 1);
-	if (!names)
-		return -ENOMEM;
-	(void)snprintf(status, sizeof status, "%03d", head->status);
-	fields[n++] = nv(STR(":status"), str_of(status));
-	char *at = names;
 	for (size_t i = 0; i < head->nfields; i++) {
 		const struct http_field *f = &head->fields[i];
 		if (http_is_hop(f->name) || str_eq_nocase(f->name, STR("content-length")))
 			continue;
-		lower(at, f->name);
-		fields[n++] = nv((struct str){ .p = at, .n = f->name.n }, f->value);
-		at += f->name.n;
+		if (!http_is_token(f->name) || !http_is_value(f->value))
+			return -EINVAL;
+		fields[(*n)++] = field_of(lower(names, f->name), f->value);
+		names += f->name.n;
 	}
-	if (head->length == HTTP_LENGTH_FIXED) {
-		(void)snprintf(length, sizeof length, "%lld", (long long)head->content_length);
-		fields[n++] = nv(STR("content-length"), str_of(length));
-	}
+	return 0;
+}
+
+static size_t names_size(const struct http_head *head)
+{
+	size_t total = 1;
+
+	for (size_t i = 0; i < head->nfields; i++)
+		total += head->fields[i].name.n;
+	return total;
+}
+
+static int submit_answer(struct h2 *h, struct h2_stream *st, const struct http_head *head, bool fin, char *names)
+{
+	nghttp2_nv fields[HTTP_FIELDS_MAX + 2];
 	nghttp2_data_provider body = { .source.ptr = st, .read_callback = read_queued };
-	int r = nghttp2_submit_response(h->session, id, fields, n, fin ? NULL : &body);
+	char status[16], length[24];
+	size_t n = 0;
+
+	(void)snprintf(status, sizeof(status), "%03d", head->status);
+	fields[n++] = field_of(STR(":status"), str_of(status));
+	int r = answer_fields(head, fields, &n, names);
+
+	if (r)
+		return r;
+	if (head->length == HTTP_LENGTH_FIXED) {
+		(void)snprintf(length, sizeof(length), "%lld", (long long)head->content_length);
+		fields[n++] = field_of(STR("content-length"), str_of(length));
+	}
+	r = nghttp2_submit_response(h->session, st->id, fields, n, fin ? NULL : &body);
+	return r == NGHTTP2_ERR_NOMEM ? -ENOMEM : r ? -EPROTO : 0;
+}
+
+int h2_answer(struct h2 *h, int32_t id, const struct http_head *head, bool fin)
+{
+	struct h2_stream *st = stream_find(h, id);
+
+	if (!st)
+		return -ENOENT;
+	if (st->answered || head->status < 200 || head->status > 999)
+		return -EINVAL;
+	char *names = malloc(names_size(head));
+	if (!names)
+		return -ENOMEM;
+	int r = submit_answer(h, st, head, fin, names);
+
 	free(names);
-	return r ? -EPROTO : 0;
+	if (r)
+		return r;
+	st->answered = true;
+	st->answer_fin = fin;
+	return 0;
 }
 
 int h2_interim(struct h2 *h, int32_t id, int status)
 {
-	char text[8];
+	const struct h2_stream *st = stream_find(h, id);
+	char text[16];
 
-	(void)snprintf(text, sizeof text, "%03d", status);
-	nghttp2_nv field = nv(STR(":status"), str_of(text));
-	return nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, id, NULL, &field, 1, NULL) ? -EPROTO : 0;
+	if (!st)
+		return -ENOENT;
+	if (st->answered || status < 100 || status > 199)
+		return -EINVAL;
+	(void)snprintf(text, sizeof(text), "%d", status);
+	nghttp2_nv field = field_of(STR(":status"), str_of(text));
+
+	return nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, id, NULL, &field, 1, NULL) < 0 ? -EPROTO : 0;
 }
 
 int h2_body(struct h2 *h, int32_t id, const void *p, size_t n, bool fin)
 {
-	struct h2_stream *st = stream_of(h, id);
-	int r;
+	struct h2_stream *st = stream_find(h, id);
 
 	if (!st)
 		return -ENOENT;
-	r = n ? buf_append(&st->queued, p, n) : 0;
+	if (!st->answered || st->answer_fin)
+		return -EINVAL;
+	int r = n ? buf_append(&st->queued, p, n) : 0;
+
 	if (r)
 		return r;
-	st->answer_fin |= fin;
-	st->was_high |= buf_len(&st->queued) >= LOW_MARK;
-	if (!st->deferred)
+	st->answer_fin = fin;
+	if (!st->was_high && buf_len(&st->queued) >= LOW_MARK) {
+		st->was_high = true;
+		h->nhigh++;
+	}
+	if (!st->deferred || (!n && !fin))
 		return 0;
 	st->deferred = false;
 	return nghttp2_session_resume_data(h->session, id) ? -EPROTO : 0;
@@ -472,22 +667,7 @@ int h2_body(struct h2 *h, int32_t id, const void *p, size_t n, bool fin)
 
 size_t h2_queued(const struct h2 *h, int32_t id)
 {
-	const struct h2_stream *st = stream_of(h, id);
+	const struct h2_stream *st = stream_find(h, id);
+
 	return st ? buf_len(&st->queued) : 0;
-}
-
-void h2_reset(struct h2 *h, int32_t id, uint32_t error_code)
-{
-	(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, error_code);
-}
-
-void h2_consumed(struct h2 *h, int32_t id, size_t n) { (void)nghttp2_session_consume(h->session, id, n); }
-
-void h2_goaway(struct h2 *h)
-{
-	if (h->goaway_sent)
-		return;
-	h->goaway_sent = true;
-	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session),
-				    NGHTTP2_NO_ERROR, NULL, 0);
 }
