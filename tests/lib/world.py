@@ -96,7 +96,7 @@ def sweep():
 class World:
     count = 0
 
-    def __init__(self, agents=None, accounts=None, build=None, config=None, names=NAMES, cert=None, state_dir=None, authority=None):
+    def __init__(self, agents=None, accounts=None, build=None, config=None, names=NAMES, cert=None, state_dir=None, authority=None, provider=None):
         World.count += 1
         self.name = f"purse-test-{os.getpid()}-{World.count}"
         self.build = pathlib.Path(build or BUILD)
@@ -114,7 +114,7 @@ class World:
         self.accounts = accounts or []
         atexit.register(self.close)
         self._make_namespace(names)
-        self._make_provider(names, cert, authority)
+        self._make_provider(names, cert, authority, provider)
         self.write_config()
 
     # ---- making
@@ -131,11 +131,14 @@ class World:
         for sub in ("outside", "daemon"):
             (self.root / sub).mkdir(parents=True)
 
-    def _make_provider(self, names, cert, authority):
+    def _make_provider(self, names, cert, authority, provider):
         if not authority:
             from certs import Authority as authority
         self.ca = authority(self.folder / "certs")
         chain, key = cert(self.ca) if cert else self.ca.leaf("provider", [*names, "other.test"])
+        if provider:
+            self.fake = self.spawn(self.far, provider(chain, key))
+            return
         self.fake = self.spawn(self.far, [sys.executable, HERE / "fake_provider.py", chain, key, self.log, PROVIDER4, PROVIDER6, OTHER4],
                                stdout=subprocess.DEVNULL, stderr=open(self.folder / "fake.err", "w"))
         wait_for("the fake provider", lambda: any("ready" in r for r in self.records()))
