@@ -1,0 +1,1369 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_h2.c: the HTTP/2 server against nghttp2's client in memory, and against frames written by hand where no client
+ * would send them.
+ */
+#include <errno.h>
+#include <nghttp2/nghttp2.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "wire/h2.h"
+
+/* ---- the server's side: what it was told becomes a tale */
+
+struct seen {
+	struct h2 *h2;
+	struct buf tale;
+	size_t body_bytes, drains, bodies;
+	bool hold_window; /* do not give the window back */
+	bool answer_at_once, answer_and_reset;
+	int32_t last;
+};
+
+static void tell(struct seen *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void tell(struct seen *s, const char *fmt, ...)
+{
+	char line[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	assert_true(n >= 0);
+	(void)buf_append(&s->tale, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+static const char *const lengths[] = { "none", "fixed", "chunked", "close" };
+
+static void on_head(void *ctx, int32_t id, struct http_head *h, bool fin)
+{
+	static const struct http_field type = { { "Content-Type", 12 }, { "text/plain", 10 } };
+	struct seen *s = ctx;
+
+	s->last = id;
+	tell(s, "head %d %.*s %.*s %.*s %s %lld%s%s", id, STR_FMT(h->method), STR_FMT(h->authority), STR_FMT(h->target),
+	     lengths[h->length], (long long)h->content_length, fin ? " fin" : "", h->expect_continue ? " expects" : "");
+	for (size_t i = 0; i < h->nfields; i++)
+		tell(s, " [%.*s:%.*s]", STR_FMT(h->fields[i].name), STR_FMT(h->fields[i].value));
+	tell(s, "\n");
+	if (!s->answer_at_once)
+		return;
+	struct http_head answer = { .status = 200, .length = HTTP_LENGTH_CHUNKED };
+	answer.fields[answer.nfields++] = type;
+	assert_int_equal(h2_answer(s->h2, id, &answer, false), 0);
+	assert_int_equal(h2_body(s->h2, id, "hello", 5, true), 0);
+	if (s->answer_and_reset)
+		h2_reset(s->h2, id, NGHTTP2_NO_ERROR);
+}
+
+static void on_body(void *ctx, int32_t id, const void *p, size_t n)
+{
+	struct seen *s = ctx;
+
+	s->body_bytes += n;
+	s->bodies++;
+	if (!s->hold_window)
+		h2_consumed(s->h2, id, n);
+}
+
+static void on_fin(void *ctx, int32_t id)
+{
+	struct seen *s = ctx;
+
+	tell(s, "fin %d after %zu\n", id, s->body_bytes);
+}
+
+static void on_closed(void *ctx, int32_t id, bool by_peer_reset)
+{
+	tell(ctx, "closed %d%s\n", id, by_peer_reset ? " by peer" : "");
+}
+
+static void on_drain(void *ctx, int32_t id)
+{
+	((struct seen *)ctx)->drains++;
+}
+
+static const struct h2_calls calls = {
+	.on_head = on_head, .on_body = on_body, .on_fin = on_fin, .on_closed = on_closed, .on_drain = on_drain,
+};
+
+static void seen_init(struct seen *s)
+{
+	*s = (struct seen){ 0 };
+	buf_init(&s->tale, 1 << 22);
+	assert_int_equal(h2_new(&calls, s, &s->h2), 0);
+}
+
+static void seen_done(struct seen *s)
+{
+	h2_free(s->h2);
+	buf_done(&s->tale);
+}
+
+static bool tale_has(const struct seen *s, const char *what)
+{
+	return buf_len(&s->tale) && memmem(buf_ptr(&s->tale), buf_len(&s->tale), what, strlen(what));
+}
+
+static void assert_tale(struct seen *s, const char *expected)
+{
+	(void)buf_append(&s->tale, "", 1);
+	assert_string_equal(buf_ptr(&s->tale), expected);
+	buf_clear(&s->tale);
+}
+
+/* ---- the client's side */
+
+struct client {
+	nghttp2_session *ng;
+	struct buf got; /* answer bodies */
+	char head[2048]; /* answer heads */
+	int closed;
+	uint32_t last_code, goaway_code;
+	bool goaway;
+	/* request body */
+	size_t to_send;
+	bool stall;
+};
+
+static int c_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *n, size_t nn, const uint8_t *v, size_t nv,
+		    uint8_t flags, void *ctx)
+{
+	struct client *c = ctx;
+	size_t at = strlen(c->head);
+
+	snprintf(c->head + at, sizeof(c->head) - at, "[%.*s:%.*s]", (int)nn, n, (int)nv, v);
+	return 0;
+}
+
+static int c_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *ctx)
+{
+	return buf_append(&((struct client *)ctx)->got, p, n) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int c_close(nghttp2_session *ng, int32_t id, uint32_t code, void *ctx)
+{
+	struct client *c = ctx;
+
+	c->closed++;
+	c->last_code = code;
+	return 0;
+}
+
+static int c_frame(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
+{
+	struct client *c = ctx;
+
+	if (f->hd.type == NGHTTP2_GOAWAY) {
+		c->goaway = true;
+		c->goaway_code = f->goaway.error_code;
+	}
+	return 0;
+}
+
+static void client_init(struct client *c)
+{
+	nghttp2_session_callbacks *cb;
+	nghttp2_option *o;
+
+	*c = (struct client){ 0 };
+	buf_init(&c->got, 16 << 20);
+	assert_int_equal(nghttp2_session_callbacks_new(&cb), 0);
+	nghttp2_session_callbacks_set_on_header_callback(cb, c_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, c_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb, c_close);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, c_frame);
+	assert_int_equal(nghttp2_option_new(&o), 0);
+	nghttp2_option_set_no_http_messaging(o, 1); /* may misbehave */
+	assert_int_equal(nghttp2_session_client_new2(&c->ng, cb, c, o), 0);
+	nghttp2_option_del(o);
+	nghttp2_session_callbacks_del(cb);
+	assert_int_equal(nghttp2_submit_settings(c->ng, NGHTTP2_FLAG_NONE, NULL, 0), 0);
+}
+
+static void client_done(struct client *c)
+{
+	nghttp2_session_del(c->ng);
+	buf_done(&c->got);
+}
+
+static ssize_t c_source(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint32_t *flags, nghttp2_data_source *src,
+			void *ctx)
+{
+	struct client *c = ctx;
+
+	if (c->stall)
+		return NGHTTP2_ERR_DEFERRED;
+	if (n > c->to_send)
+		n = c->to_send;
+	memset(to, 'b', n);
+	c->to_send -= n;
+	if (!c->to_send)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)n;
+}
+
+#define FIELDS_MAX 300
+struct field {
+	const char *name, *value;
+};
+
+/* body < 0: none. */
+static int32_t client_ask(struct client *c, const struct field *f, size_t n, ssize_t body)
+{
+	nghttp2_nv nva[FIELDS_MAX];
+	nghttp2_data_provider src = { .read_callback = c_source };
+
+	for (size_t i = 0; i < n; i++)
+		nva[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)f[i].name, (uint8_t *)(uintptr_t)f[i].value,
+				       strlen(f[i].name), strlen(f[i].value), 0 };
+	c->to_send = body > 0 ? (size_t)body : 0;
+	int32_t id = nghttp2_submit_request(c->ng, NULL, nva, n, body < 0 ? NULL : &src, NULL);
+	assert_true(id > 0);
+	return id;
+}
+
+static const struct field post[] = {
+	{ ":method", "POST" }, { ":scheme", "https" }, { ":authority", "api.example.com" }, { ":path", "/v1/chat?x=1" },
+};
+#define POST post, 4
+
+/* All bytes both ways until nothing moves; 0 or what h2_feed said. */
+static int pump_upto(struct client *c, struct seen *s, struct err *e, size_t upto, int rounds)
+{
+	for (int i = 0; i < rounds; i++) {
+		const uint8_t *p;
+		bool moved = false;
+		for (ssize_t n; (n = nghttp2_session_mem_send(c->ng, &p)) > 0; moved = true) {
+			int r = h2_feed(s->h2, p, (size_t)n, e);
+			if (r) {
+				struct buf last;
+				buf_init(&last, 1 << 20);
+				(void)h2_pull(s->h2, &last, 1 << 20);
+				if (buf_len(&last))
+					(void)nghttp2_session_mem_recv(c->ng, (uint8_t *)buf_ptr(&last), buf_len(&last));
+				buf_done(&last);
+				return r;
+			}
+		}
+		struct buf out;
+		buf_init(&out, 4 << 20);
+		assert_int_equal(h2_pull(s->h2, &out, upto), 0);
+		if (buf_len(&out)) {
+			moved = true;
+			ssize_t used = nghttp2_session_mem_recv(c->ng, (uint8_t *)buf_ptr(&out), buf_len(&out));
+			assert_int_equal(used, buf_len(&out));
+		}
+		buf_done(&out);
+		if (!moved)
+			return 0;
+	}
+	return 0;
+}
+
+static int pump(struct client *c, struct seen *s, struct err *e)
+{
+	return pump_upto(c, s, e, 256 * 1024, 10000);
+}
+
+/* ---- good requests */
+
+static void test_requests(void **state)
+{
+	static const struct {
+		const char *name;
+		struct field f[12];
+		ssize_t body;
+		const char *tale;
+	} rows[] = {
+		{ "no body", { { ":method", "GET" }, { ":scheme", "https" }, { ":authority", "a.example" }, { ":path", "/" } },
+		  -1, "head 1 GET a.example / none 0 fin\n" },
+		{ "body without length", { { ":method", "POST" }, { ":scheme", "https" }, { ":authority", "a.example:443" },
+					   { ":path", "/v1?q" } },
+		  10, "head 1 POST a.example:443 /v1?q chunked 0\nfin 1 after 10\n" },
+		{ "body with length", { { ":method", "POST" }, { ":scheme", "https" }, { ":authority", "a.example" },
+					{ ":path", "/" }, { "content-length", "10" }, { "x-b", "2" }, { "x-a", "1" } },
+		  10, "head 1 POST a.example / fixed 10 [content-length:10] [x-b:2] [x-a:1]\nfin 1 after 10\n" },
+		{ "empty body that says so", { { ":method", "POST" }, { ":scheme", "https" }, { ":authority", "a.example" },
+					       { ":path", "/" }, { "content-length", "0" } },
+		  -1, "head 1 POST a.example / fixed 0 fin [content-length:0]\n" },
+		{ "empty DATA at the end", { { ":method", "POST" }, { ":scheme", "https" }, { ":authority", "a.example" },
+					     { ":path", "/" } },
+		  0, "head 1 POST a.example / chunked 0\nfin 1 after 0\n" },
+		{ "host instead of :authority", { { ":method", "GET" }, { ":scheme", "https" }, { ":path", "/" },
+						  { "host", "a.example" } },
+		  -1, "head 1 GET a.example / none 0 fin\n" },
+		{ "both, equal but for case", { { ":method", "GET" }, { ":scheme", "https" }, { ":authority", "a.example" },
+						{ ":path", "/" }, { "host", "A.example" } },
+		  -1, "head 1 GET a.example / none 0 fin\n" },
+		{ "te and trailer and expect are ours", { { ":method", "POST" }, { ":scheme", "https" },
+							  { ":authority", "a.example" }, { ":path", "/" },
+							  { "te", "trailers" }, { "trailer", "x" },
+							  { "expect", "100-continue" }, { "z", "1" } },
+		  3, "head 1 POST a.example / chunked 0 expects [z:1]\nfin 1 after 3\n" },
+		{ "cookie crumbs as they came", { { ":method", "GET" }, { ":scheme", "https" }, { ":authority", "a.example" },
+						  { ":path", "/" }, { "cookie", "a=1" }, { "x", "" }, { "cookie", "b=2" } },
+		  -1, "head 1 GET a.example / none 0 fin [cookie:a=1] [x:] [cookie:b=2]\n" },
+		{ "OPTIONS *", { { ":method", "OPTIONS" }, { ":scheme", "https" }, { ":authority", "a.example" },
+				 { ":path", "*" } },
+		  -1, "head 1 OPTIONS a.example * none 0 fin\n" },
+		{ "bytes over 0x7f", { { ":method", "GET" }, { ":scheme", "https" }, { ":authority", "a.example" },
+				       { ":path", "/" }, { "x", "\xc3\xa4" } },
+		  -1, "head 1 GET a.example / none 0 fin [x:\xc3\xa4]\n" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct client c;
+		struct seen s;
+		struct err e = { 0 };
+		size_t n = 0;
+		client_init(&c);
+		seen_init(&s);
+		while (rows[i].f[n].name)
+			n++;
+		client_ask(&c, rows[i].f, n, rows[i].body);
+		if (pump(&c, &s, &e))
+			fail_msg("%s: %s", rows[i].name, e.text);
+		assert_tale(&s, rows[i].tale);
+		client_done(&c);
+		seen_done(&s);
+	}
+}
+
+/* ---- bad heads: the stream is reset, the connection goes on, nobody hears of it */
+
+static const struct {
+	const char *name;
+	struct field f[8];
+	ssize_t body;
+} bad_heads[] = {
+#define M { ":method", "POST" }
+#define S { ":scheme", "https" }
+#define A { ":authority", "a.example" }
+#define P { ":path", "/" }
+	{ "no method", { S, A, P }, -1 },
+	{ "no scheme", { M, A, P }, -1 },
+	{ "no path", { M, S, A }, -1 },
+	{ "no authority at all", { M, S, P }, -1 },
+	{ "empty path", { M, S, A, { ":path", "" } }, -1 },
+	{ "path without slash", { M, S, A, { ":path", "v1/x" } }, -1 },
+	{ "absolute path", { M, S, A, { ":path", "https://b.example/" } }, -1 },
+	{ "star for POST", { M, S, A, { ":path", "*" } }, -1 },
+	{ "path with a space", { M, S, A, { ":path", "/v1 HTTP/1.1" } }, -1 },
+	{ "path with a fragment", { M, S, A, { ":path", "/v1#x" } }, -1 },
+	{ "path with CR LF", { M, S, A, { ":path", "/v1\r\nx: y" } }, -1 },
+	{ "path over 0x7f", { M, S, A, { ":path", "/\xc3\xa4" } }, -1 },
+	{ "plain http", { M, { ":scheme", "http" }, A, P }, -1 },
+	{ "method with a space", { { ":method", "POST /x" }, S, A, P }, -1 },
+	{ "empty method", { { ":method", "" }, S, A, P }, -1 },
+	{ "CONNECT", { { ":method", "CONNECT" }, A }, -1 },
+	{ "CONNECT with a path", { { ":method", "CONNECT" }, S, A, P }, -1 },
+	{ "extended CONNECT", { { ":method", "CONNECT" }, { ":protocol", "websocket" }, S, A, P }, -1 },
+	{ "empty authority", { M, S, { ":authority", "" }, P }, -1 },
+	{ "userinfo", { M, S, { ":authority", "u@a.example" }, P }, -1 },
+	{ "authority with a slash", { M, S, { ":authority", "a.example/x" }, P }, -1 },
+	{ "authority with a space", { M, S, { ":authority", "a.example b" }, P }, -1 },
+	{ "host differs", { M, S, A, P, { "host", "b.example" } }, -1 },
+	{ "host differs by a port", { M, S, A, P, { "host", "a.example:443" } }, -1 },
+	{ "two hosts", { M, S, A, P, { "host", "a.example" }, { "host", "a.example" } }, -1 },
+	{ "empty host", { M, S, P, { "host", "" } }, -1 },
+	{ "two paths", { M, S, A, P, { ":path", "/x" } }, -1 },
+	{ "two methods", { M, M, S, A, P }, -1 },
+	{ "unknown pseudo-header", { M, S, A, P, { ":foo", "x" } }, -1 },
+	{ "pseudo-header of an answer", { M, S, A, P, { ":status", "200" } }, -1 },
+	{ "pseudo-header behind a field", { M, S, A, { "x", "y" }, P }, -1 },
+	{ "connection", { M, S, A, P, { "connection", "close" } }, -1 },
+	{ "keep-alive", { M, S, A, P, { "keep-alive", "1" } }, -1 },
+	{ "proxy-connection", { M, S, A, P, { "proxy-connection", "close" } }, -1 },
+	{ "transfer-encoding", { M, S, A, P, { "transfer-encoding", "chunked" } }, 5 },
+	{ "upgrade", { M, S, A, P, { "upgrade", "h2c" } }, -1 },
+	{ "te other than trailers", { M, S, A, P, { "te", "gzip" } }, -1 },
+	{ "te with more", { M, S, A, P, { "te", "trailers, gzip" } }, -1 },
+	{ "an unknown expectation", { M, S, A, P, { "expect", "x" } }, -1 },
+	{ "empty name", { M, S, A, P, { "", "y" } }, -1 },
+	{ "name with a space", { M, S, A, P, { "x a", "y" } }, -1 },
+	{ "name with a colon", { M, S, A, P, { "x:", "y" } }, -1 },
+	{ "name with CR LF", { M, S, A, P, { "x\r\ny", "y" } }, -1 },
+	{ "value with LF", { M, S, A, P, { "x", "a\nb" } }, -1 },
+	{ "value with CR", { M, S, A, P, { "x", "a\rb" } }, -1 },
+	{ "value with CR LF and a request", { M, S, A, P, { "x", "a\r\n\r\nPOST / HTTP/1.1\r\n" } }, -1 },
+	{ "value with DEL", { M, S, A, P, { "x", "a\x7f" } }, -1 },
+	{ "value with a leading blank", { M, S, A, P, { "x", " a" } }, -1 },
+	{ "value with a trailing tab", { M, S, A, P, { "x", "a\t" } }, -1 },
+	{ "content-length not digits", { M, S, A, P, { "content-length", "+5" } }, 5 },
+	{ "content-length a list", { M, S, A, P, { "content-length", "5, 5" } }, 5 },
+	{ "content-length twice", { M, S, A, P, { "content-length", "5" }, { "content-length", "5" } }, 5 },
+	{ "content-length huge", { M, S, A, P, { "content-length", "99999999999999999999" } }, 5 },
+	{ "content-length empty", { M, S, A, P, { "content-length", "" } }, 5 },
+	{ "content-length without a body", { M, S, A, P, { "content-length", "5" } }, -1 },
+#undef M
+#undef S
+#undef A
+#undef P
+};
+
+static void test_bad_heads(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad_heads) / sizeof(bad_heads[0]); i++) {
+		struct client c;
+		struct seen s;
+		struct err e = { 0 };
+		size_t n = 0;
+		client_init(&c);
+		seen_init(&s);
+		while (n < 8 && bad_heads[i].f[n].name)
+			n++;
+		client_ask(&c, bad_heads[i].f, n, bad_heads[i].body);
+		if (pump(&c, &s, &e))
+			fail_msg("%s: %s", bad_heads[i].name, e.text);
+		if (buf_len(&s.tale))
+			fail_msg("%s: \"%.*s\"", bad_heads[i].name, (int)buf_len(&s.tale), buf_ptr(&s.tale));
+		if (c.closed != 1 || c.last_code != NGHTTP2_PROTOCOL_ERROR)
+			fail_msg("%s: closed %d, code %u", bad_heads[i].name, c.closed, c.last_code);
+		/* The next stream is none the worse. */
+		client_ask(&c, POST, -1);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_tale(&s, "head 3 POST api.example.com /v1/chat?x=1 none 0 fin\n");
+		client_done(&c);
+		seen_done(&s);
+	}
+}
+
+static void test_nul_in_a_value(void **state)
+{
+	nghttp2_nv nva[5];
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	client_init(&c);
+	seen_init(&s);
+	for (size_t i = 0; i < 4; i++)
+		nva[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)post[i].name, (uint8_t *)(uintptr_t)post[i].value,
+				       strlen(post[i].name), strlen(post[i].value), 0 };
+	nva[4] = (nghttp2_nv){ (uint8_t *)(uintptr_t) "x", (uint8_t *)(uintptr_t) "a\0b", 1, 3, 0 };
+	assert_int_equal(nghttp2_submit_request(c.ng, NULL, nva, 5, NULL, NULL), 1);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(buf_len(&s.tale), 0);
+	assert_int_equal(c.last_code, NGHTTP2_PROTOCOL_ERROR);
+	client_done(&c);
+	seen_done(&s);
+}
+
+/* A body that is shorter or longer than it said. */
+static void test_body_against_content_length(void **state)
+{
+	static const struct field f[] = {
+		{ ":method", "POST" }, { ":scheme", "https" }, { ":authority", "a.example" }, { ":path", "/" },
+		{ "content-length", "10" },
+	};
+	(void)state;
+	for (int body = 9; body <= 11; body++) {
+		struct client c;
+		struct seen s;
+		struct err e = { 0 };
+		client_init(&c);
+		seen_init(&s);
+		client_ask(&c, f, 5, body);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_int_equal(tale_has(&s, "fin 1"), body == 10);
+		assert_int_equal(tale_has(&s, "closed 1\n"), body != 10);
+		client_done(&c);
+		seen_done(&s);
+	}
+}
+
+static void test_head_bounds(void **state)
+{
+	struct field f[FIELDS_MAX];
+	char big[61 * 1024];
+
+	(void)state;
+	memcpy(f, post, sizeof(post));
+	for (size_t i = 4; i < FIELDS_MAX; i++)
+		f[i] = (struct field){ "x", "y" };
+	memset(big, 'v', sizeof(big));
+	for (int row = 0; row < 4; row++) {
+		struct client c;
+		struct seen s;
+		struct err e = { 0 };
+		client_init(&c);
+		seen_init(&s);
+		f[4] = (struct field){ "x", "y" };
+		size_t n = 4 + HTTP_FIELDS_MAX + (row == 1); /* one field too many */
+		if (row >= 2) {
+			/* 60 kB fit; 66 kB as two fields do not. */
+			big[sizeof(big) - 1] = '\0';
+			f[4] = (struct field){ "x", big };
+			f[5] = (struct field){ "x", big + sizeof(big) - 6 * 1024 };
+			n = row == 2 ? 5 : 6;
+		}
+		client_ask(&c, f, n, -1);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_int_equal(tale_has(&s, "head 1"), row == 0 || row == 2);
+		assert_int_equal(c.closed, row == 1 || row == 3);
+		f[5] = (struct field){ "x", "y" };
+		client_done(&c);
+		seen_done(&s);
+	}
+}
+
+static void test_trailers(void **state)
+{
+	static nghttp2_nv good = { (uint8_t *)"x-sum", (uint8_t *)"1", 5, 1, 0 };
+	static nghttp2_nv bad = { (uint8_t *)":path", (uint8_t *)"/", 5, 1, 0 };
+	static nghttp2_nv worse = { (uint8_t *)"x", (uint8_t *)"a\nb", 1, 3, 0 };
+	nghttp2_nv *rows[] = { &good, &bad, &worse };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct client c;
+		struct seen s;
+		struct err e = { 0 };
+		client_init(&c);
+		seen_init(&s);
+		c.stall = true;
+		client_ask(&c, POST, 5);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_int_equal(nghttp2_submit_trailer(c.ng, 1, rows[i], 1), 0);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		if (i == 0)
+			assert_tale(&s, "head 1 POST api.example.com /v1/chat?x=1 chunked 0\nfin 1 after 0\n");
+		else
+			assert_tale(&s, "head 1 POST api.example.com /v1/chat?x=1 chunked 0\nclosed 1\n");
+		client_done(&c);
+		seen_done(&s);
+	}
+}
+
+/* ---- answers */
+
+static struct http_head answer_of(int status)
+{
+	struct http_head h = { .status = status, .length = HTTP_LENGTH_CHUNKED };
+
+	assert_int_equal(http_add(&h, STR("Content-Type"), STR("text/plain")), 0);
+	assert_int_equal(http_add(&h, STR("Connection"), STR("close")), 0);
+	assert_int_equal(http_add(&h, STR("Transfer-Encoding"), STR("chunked")), 0);
+	assert_int_equal(http_add(&h, STR("Content-Length"), STR("999")), 0);
+	assert_int_equal(http_add(&h, STR("X-Request-ID"), STR("AbC")), 0);
+	return h;
+}
+
+static void ask(struct client *c, struct seen *s)
+{
+	struct err e = { 0 };
+
+	client_init(c);
+	seen_init(s);
+	client_ask(c, POST, -1);
+	assert_int_equal(pump(c, s, &e), 0);
+	assert_true(tale_has(s, "head 1"));
+}
+
+static void test_answers(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	ask(&c, &s);
+	struct http_head h = answer_of(200);
+	assert_int_equal(h2_body(s.h2, 1, "x", 1, false), -EINVAL); /* before the head */
+	assert_int_equal(h2_interim(s.h2, 1, 100), 0);
+	assert_int_equal(h2_interim(s.h2, 1, 200), -EINVAL);
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), -EINVAL);
+	assert_int_equal(h2_interim(s.h2, 1, 100), -EINVAL);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_string_equal(c.head, "[:status:100][:status:200][content-type:text/plain][x-request-id:AbC]");
+	/* Chunks pass one by one, as they come. */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(h2_body(s.h2, 1, "chunk", 5, false), 0);
+		assert_int_equal(h2_queued(s.h2, 1), 5);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_int_equal(buf_len(&c.got), 5 * (i + 1));
+		assert_int_equal(h2_queued(s.h2, 1), 0);
+	}
+	assert_int_equal(h2_body(s.h2, 1, NULL, 0, false), 0);
+	assert_int_equal(h2_body(s.h2, 1, NULL, 0, true), 0);
+	assert_int_equal(h2_body(s.h2, 1, "x", 1, false), -EINVAL);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(c.closed, 1);
+	assert_int_equal(c.last_code, NGHTTP2_NO_ERROR);
+	assert_true(tale_has(&s, "closed 1\n"));
+	/* Gone: every call knows. */
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), -ENOENT);
+	assert_int_equal(h2_body(s.h2, 1, "x", 1, true), -ENOENT);
+	assert_int_equal(h2_interim(s.h2, 1, 100), -ENOENT);
+	assert_int_equal(h2_queued(s.h2, 1), 0);
+	h2_reset(s.h2, 1, 2);
+	h2_consumed(s.h2, 1, 10);
+	h2_reset(s.h2, 77, 2);
+	client_done(&c);
+	seen_done(&s);
+}
+
+static void test_answer_shapes(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	ask(&c, &s);
+	struct http_head h = { .status = 402, .length = HTTP_LENGTH_FIXED, .content_length = 3 };
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	assert_int_equal(h2_body(s.h2, 1, "abc", 3, true), 0);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_string_equal(c.head, "[:status:402][content-length:3]");
+	assert_int_equal(c.closed, 1);
+	client_done(&c);
+	seen_done(&s);
+
+	ask(&c, &s);
+	h = (struct http_head){ .status = 204 };
+	assert_int_equal(h2_answer(s.h2, 1, &h, true), 0);
+	assert_int_equal(h2_body(s.h2, 1, "abc", 3, true), -EINVAL);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_string_equal(c.head, "[:status:204]");
+	assert_int_equal(c.closed, 1);
+	client_done(&c);
+	seen_done(&s);
+
+	/* What a provider must not have said does not go on. */
+	static const struct http_field evil[] = {
+		{ { "x", 1 }, { "a\r\nb", 4 } }, { { "x y", 3 }, { "a", 1 } }, { { "", 0 }, { "a", 1 } },
+		{ { "x", 1 }, { "a\0", 2 } },
+	};
+	ask(&c, &s);
+	for (size_t i = 0; i < sizeof(evil) / sizeof(evil[0]); i++) {
+		h = (struct http_head){ .status = 200, .nfields = 1 };
+		h.fields[0] = evil[i];
+		assert_int_equal(h2_answer(s.h2, 1, &h, true), -EINVAL);
+	}
+	h = (struct http_head){ .status = 100 };
+	assert_int_equal(h2_answer(s.h2, 1, &h, true), -EINVAL);
+	h = (struct http_head){ .status = 1000 };
+	assert_int_equal(h2_answer(s.h2, 1, &h, true), -EINVAL);
+	client_done(&c);
+	seen_done(&s);
+}
+
+/* Larger than nghttp2 sends by default: an answer with 60 kB of fields arrives. */
+static void test_a_large_answer_head(void **state)
+{
+	static char big[30 * 1024 + 1];
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	memset(big, 'v', sizeof(big) - 1);
+	ask(&c, &s);
+	struct http_head h = { .status = 200 };
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(http_add(&h, STR("x"), str_of(big)), 0);
+	assert_int_equal(h2_answer(s.h2, 1, &h, true), 0);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(c.closed, 1);
+	assert_int_equal(c.last_code, NGHTTP2_NO_ERROR);
+	client_done(&c);
+	seen_done(&s);
+}
+
+static void test_answer_from_inside_the_call(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	for (int reset = 0; reset < 2; reset++) {
+		client_init(&c);
+		seen_init(&s);
+		s.answer_at_once = true;
+		s.answer_and_reset = reset;
+		for (int i = 0; i < 20; i++)
+			client_ask(&c, POST, -1);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_int_equal(c.closed, 20);
+		if (!reset)
+			assert_int_equal(buf_len(&c.got), 100);
+		client_done(&c);
+		seen_done(&s);
+	}
+}
+
+static void test_backpressure(void **state)
+{
+	static char piece[50000];
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+	size_t sent = 0;
+
+	(void)state;
+	ask(&c, &s);
+	struct http_head h = { .status = 200, .length = HTTP_LENGTH_CHUNKED };
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	/* Below the low mark nobody is told; above it once. */
+	assert_int_equal(h2_body(s.h2, 1, piece, sizeof(piece), false), 0);
+	struct buf out;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(h2_pull(s.h2, &out, 1 << 20), 0);
+	assert_int_equal(s.drains, 0);
+	buf_clear(&out);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(h2_body(s.h2, 1, piece, sizeof(piece), false), 0);
+		sent += sizeof(piece);
+	}
+	/* The client's window of 64 kB - 1 holds the rest back. */
+	assert_int_equal(h2_pull(s.h2, &out, 1 << 20), 0);
+	assert_int_equal(h2_queued(s.h2, 1), sent + sizeof(piece) - 65535);
+	assert_int_equal(s.drains, 0);
+	buf_done(&out);
+	client_done(&c);
+	seen_done(&s);
+
+	/* A client that reads: one drain for a full queue, and all bytes. */
+	ask(&c, &s);
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(h2_body(s.h2, 1, piece, sizeof(piece), i == 19), 0);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(buf_len(&c.got), 20 * sizeof(piece));
+	assert_int_equal(s.drains, 1);
+	client_done(&c);
+	seen_done(&s);
+
+	/* The queue has an end. */
+	ask(&c, &s);
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	int r = 0;
+	for (int i = 0; i < 1000 && !r; i++)
+		r = h2_body(s.h2, 1, piece, sizeof(piece), false);
+	assert_int_equal(r, -EMSGSIZE);
+	client_done(&c);
+	seen_done(&s);
+}
+
+static void test_pull_in_small_portions(void **state)
+{
+	static char piece[300000];
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	ask(&c, &s);
+	struct http_head h = { .status = 200, .length = HTTP_LENGTH_CHUNKED };
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	assert_int_equal(h2_body(s.h2, 1, piece, sizeof(piece), true), 0);
+	struct buf out;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(h2_pull(s.h2, &out, 1000), 0);
+	assert_in_range(buf_len(&out), 1, 1000 + 16384 + 9);
+	assert_int_equal(nghttp2_session_mem_recv(c.ng, (uint8_t *)buf_ptr(&out), buf_len(&out)), buf_len(&out));
+	buf_done(&out);
+	assert_int_equal(pump_upto(&c, &s, &e, 1, 100000), 0);
+	assert_int_equal(buf_len(&c.got), sizeof(piece));
+	client_done(&c);
+	seen_done(&s);
+}
+
+/* ---- request bodies and windows */
+
+static void test_a_body_larger_than_the_windows(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	client_init(&c);
+	seen_init(&s);
+	client_ask(&c, POST, 5 << 20);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(s.body_bytes, 5 << 20);
+	assert_true(tale_has(&s, "fin 1 after 5242880\n"));
+	client_done(&c);
+	seen_done(&s);
+}
+
+static void test_the_window_is_given_back_by_the_caller(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	client_init(&c);
+	seen_init(&s);
+	s.hold_window = true;
+	client_ask(&c, POST, 1 << 20);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(s.body_bytes, 256 * 1024);
+	h2_consumed(s.h2, 1, 200 * 1024);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(s.body_bytes, 456 * 1024);
+	/* More than was taken is not given back. */
+	h2_consumed(s.h2, 1, 100 << 20);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(s.body_bytes, 712 * 1024);
+	client_done(&c);
+	seen_done(&s);
+}
+
+/* Streams that end with bytes that nobody gave back: the connection's window must not shrink for ever. */
+static void test_the_connection_window_does_not_leak(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	client_init(&c);
+	seen_init(&s);
+	s.hold_window = true;
+	for (int i = 0; i < 40; i++) {
+		size_t before = s.body_bytes;
+		int32_t id = client_ask(&c, POST, 1 << 20);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		assert_int_equal(s.body_bytes - before, 256 * 1024);
+		if (i & 1)
+			assert_int_equal(nghttp2_submit_rst_stream(c.ng, 0, id, NGHTTP2_CANCEL), 0);
+		else
+			h2_reset(s.h2, id, NGHTTP2_CANCEL);
+		assert_int_equal(pump(&c, &s, &e), 0);
+	}
+	client_done(&c);
+	seen_done(&s);
+}
+
+/* The answer is there before the request is through: most clients send on, and must still get the answer. */
+static void test_answer_before_the_end_of_the_request(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	/* A body that is not much longer is read to its end and dropped. */
+	client_init(&c);
+	seen_init(&s);
+	s.answer_at_once = true;
+	client_ask(&c, POST, 900 * 1024);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(buf_len(&c.got), 5);
+	assert_int_equal(s.bodies, 0);
+	assert_int_equal(c.closed, 1);
+	assert_int_equal(c.last_code, NGHTTP2_NO_ERROR);
+	assert_int_equal(c.to_send, 0);
+	client_done(&c);
+	seen_done(&s);
+
+	/* An endless one is told to stop, without an error (RFC 9113 8.1). */
+	client_init(&c);
+	seen_init(&s);
+	s.answer_at_once = true;
+	client_ask(&c, POST, 100 << 20);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(buf_len(&c.got), 5);
+	assert_int_equal(c.closed, 1);
+	assert_int_equal(c.last_code, NGHTTP2_NO_ERROR);
+	assert_true(c.to_send > 90 << 20);
+	/* The connection lives. */
+	client_ask(&c, POST, 100);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(buf_len(&c.got), 10);
+	client_done(&c);
+	seen_done(&s);
+}
+
+/* ---- ends */
+
+static void test_who_reset_it(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	client_init(&c);
+	seen_init(&s);
+	for (int i = 0; i < 2; i++) {
+		c.stall = true;
+		int32_t id = client_ask(&c, POST, 10);
+		assert_int_equal(pump(&c, &s, &e), 0);
+		if (i)
+			h2_reset(s.h2, id, NGHTTP2_INTERNAL_ERROR);
+		else
+			assert_int_equal(nghttp2_submit_rst_stream(c.ng, 0, id, NGHTTP2_CANCEL), 0);
+		assert_int_equal(pump(&c, &s, &e), 0);
+	}
+	assert_tale(&s, "head 1 POST api.example.com /v1/chat?x=1 chunked 0\nclosed 1 by peer\n"
+			"head 3 POST api.example.com /v1/chat?x=1 chunked 0\nclosed 3\n");
+	assert_int_equal(c.last_code, NGHTTP2_INTERNAL_ERROR);
+	client_done(&c);
+	seen_done(&s);
+}
+
+static void test_goaway(void **state)
+{
+	struct client c;
+	struct seen s;
+	struct err e = { 0 };
+
+	(void)state;
+	ask(&c, &s);
+	h2_goaway(s.h2);
+	h2_goaway(s.h2);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_true(c.goaway);
+	assert_int_equal(c.goaway_code, NGHTTP2_NO_ERROR);
+	assert_false(h2_wants_close(s.h2));
+	/* What runs is finished; then there is nothing left. */
+	struct http_head h = { .status = 200, .length = HTTP_LENGTH_CHUNKED };
+	assert_int_equal(h2_answer(s.h2, 1, &h, false), 0);
+	assert_int_equal(h2_body(s.h2, 1, "done", 4, true), 0);
+	assert_int_equal(pump(&c, &s, &e), 0);
+	assert_int_equal(buf_len(&c.got), 4);
+	assert_true(h2_wants_close(s.h2));
+	client_done(&c);
+	seen_done(&s);
+}
+
+static void test_not_http2(void **state)
+{
+	static const char *const rows[] = { "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+					    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on and so on" };
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct seen s;
+		struct err e = { 0 };
+		seen_init(&s);
+		assert_int_equal(h2_feed(s.h2, rows[i], strlen(rows[i]), &e), -EPROTO);
+		assert_non_null(strstr(e.text, "HTTP/2: "));
+		seen_done(&s);
+	}
+	h2_free(NULL);
+}
+
+/* ---- frames by hand */
+
+struct hand {
+	struct seen s;
+	struct buf out; /* what the server sent */
+	struct err e;
+	int r;
+};
+
+static void hand_feed(struct hand *h, const void *p, size_t n)
+{
+	if (!h->r)
+		h->r = h2_feed(h->s.h2, p, n, &h->e);
+	(void)h2_pull(h->s.h2, &h->out, 8 << 20);
+}
+
+static void hand_init(struct hand *h)
+{
+	static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+
+	*h = (struct hand){ 0 };
+	seen_init(&h->s);
+	buf_init(&h->out, 16 << 20);
+	hand_feed(h, hello, sizeof(hello) - 1);
+	assert_int_equal(h->r, 0);
+	buf_clear(&h->out);
+}
+
+static void hand_done(struct hand *h)
+{
+	seen_done(&h->s);
+	buf_done(&h->out);
+}
+
+static size_t frame(uint8_t *to, uint8_t type, uint8_t flags, uint32_t id, const void *p, size_t n)
+{
+	uint8_t head[9] = { (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, type, flags,
+			    (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id };
+	memcpy(to, head, 9);
+	if (n)
+		memcpy(to + 9, p, n);
+	return 9 + n;
+}
+
+static void hand_frame(struct hand *h, uint8_t type, uint8_t flags, uint32_t id, const void *p, size_t n)
+{
+	static uint8_t bytes[9 + 16384];
+
+	hand_feed(h, bytes, frame(bytes, type, flags, id, p, n));
+}
+
+/* POST https://a.example/ without the dynamic table. */
+static const uint8_t block[] = "\x83\x87\x84\x01\x09" "a.example";
+#define BLOCK block, sizeof(block) - 1
+
+/* How many frames of that type the server sent, and the last one's error code (GOAWAY, RST_STREAM). */
+static size_t count_sent(const struct hand *h, uint8_t type, uint32_t *code)
+{
+	const uint8_t *p = (const uint8_t *)buf_ptr(&h->out);
+	size_t left = buf_len(&h->out), found = 0;
+
+	while (left >= 9) {
+		size_t n = ((size_t)p[0] << 16) | ((size_t)p[1] << 8) | p[2];
+		if (p[3] == type) {
+			const uint8_t *c = p + 9 + (type == NGHTTP2_GOAWAY ? 4 : 0);
+			found++;
+			if (code)
+				*code = (uint32_t)c[0] << 24 | (uint32_t)c[1] << 16 | (uint32_t)c[2] << 8 | c[3];
+		}
+		assert_true(left >= 9 + n);
+		p += 9 + n;
+		left -= 9 + n;
+	}
+	return found;
+}
+
+/* nghttp2's client lowers names: by hand. */
+static void test_upper_case(void **state)
+{
+	struct hand h;
+	uint32_t code = 0;
+
+	(void)state;
+	hand_init(&h);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 1, "\x83\x87\x84\x01\x01" "a" "\x00\x01" "X" "\x01" "y", 11);
+	assert_int_equal(h.r, 0);
+	assert_int_equal(buf_len(&h.s.tale), 0);
+	assert_int_equal(count_sent(&h, NGHTTP2_RST_STREAM, &code), 1);
+	assert_int_equal(code, NGHTTP2_PROTOCOL_ERROR);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 3, "\x83\x87\x84\x01\x01" "a" "\x00\x01" "x" "\x01" "y", 11);
+	assert_true(tale_has(&h.s, "[x:y]"));
+	hand_done(&h);
+}
+
+static void test_a_lower_idle_stream_is_a_connection_error(void **state)
+{
+	struct hand h;
+	uint32_t code = 0;
+
+	(void)state;
+	hand_init(&h);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 5, BLOCK);
+	assert_int_equal(h.r, 0);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 3, BLOCK);
+	assert_int_equal(h.r, -EPROTO);
+	assert_non_null(strstr(h.e.text, "lower"));
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, &code), 1);
+	assert_int_equal(code, NGHTTP2_PROTOCOL_ERROR);
+	assert_tale(&h.s, "head 5 POST a.example / none 0 fin\n");
+	assert_true(h2_wants_close(h.s.h2));
+	hand_done(&h);
+
+	/* In one piece with a good request behind it: that one is not served any more. */
+	uint8_t all[256];
+	size_t n = 0;
+	hand_init(&h);
+	n += frame(all + n, NGHTTP2_HEADERS, 5, 5, BLOCK);
+	n += frame(all + n, NGHTTP2_HEADERS, 5, 1, BLOCK);
+	n += frame(all + n, NGHTTP2_HEADERS, 5, 7, BLOCK);
+	hand_feed(&h, all, n);
+	assert_int_equal(h.r, -EPROTO);
+	assert_tale(&h.s, "head 5 POST a.example / none 0 fin\n");
+	hand_done(&h);
+}
+
+/* Trailers that cross our reset are no crime. */
+static void test_headers_on_a_closed_stream_are_not(void **state)
+{
+	struct hand h;
+
+	(void)state;
+	hand_init(&h);
+	hand_frame(&h, NGHTTP2_HEADERS, 4, 1, BLOCK);
+	h2_reset(h.s.h2, 1, NGHTTP2_CANCEL);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 3, BLOCK);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 1, "\x00\x01x\x01y", 5);
+	assert_int_equal(h.r, 0);
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 5, BLOCK);
+	assert_int_equal(h.r, 0);
+	assert_true(tale_has(&h.s, "head 5"));
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, NULL), 0);
+	hand_done(&h);
+}
+
+static void test_too_many_streams(void **state)
+{
+	struct hand h;
+	uint32_t code = 0;
+
+	(void)state;
+	hand_init(&h);
+	for (uint32_t i = 0; i < 120; i++)
+		hand_frame(&h, NGHTTP2_HEADERS, 4, 2 * i + 1, BLOCK);
+	assert_int_equal(h.r, 0);
+	assert_true(tale_has(&h.s, "head 199 "));
+	assert_false(tale_has(&h.s, "head 201 "));
+	assert_int_equal(count_sent(&h, NGHTTP2_RST_STREAM, &code), 20);
+	assert_int_equal(code, NGHTTP2_REFUSED_STREAM);
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, NULL), 0);
+	hand_done(&h);
+}
+
+/* CVE-2023-44487. */
+static void test_rapid_reset(void **state)
+{
+	struct hand h;
+	uint32_t id = 1;
+
+	(void)state;
+	hand_init(&h);
+	for (; id < 20000 && !h2_wants_close(h.s.h2) && !h.r; id += 2) {
+		hand_frame(&h, NGHTTP2_HEADERS, 4, id, BLOCK);
+		hand_frame(&h, NGHTTP2_RST_STREAM, 0, id, "\0\0\0\x08", 4);
+	}
+	assert_in_range(id, 2 * 900, 2 * 1200);
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, NULL), 1);
+	hand_done(&h);
+}
+
+/* CVE-2025-8671: the client provokes our resets. */
+static void test_made_you_reset(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t type, flags;
+		const char *p;
+		size_t n;
+	} rows[] = {
+		{ "window update of zero", NGHTTP2_WINDOW_UPDATE, 0, "\0\0\0\0", 4 },
+		{ "window overflow", NGHTTP2_WINDOW_UPDATE, 0, "\x7f\xff\xff\xff", 4 },
+		{ "trailers without end", NGHTTP2_HEADERS, 4, "\x00\x01x\x01y", 5 },
+		{ "depends on itself", NGHTTP2_PRIORITY, 0, NULL, 5 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct hand h;
+		uint32_t id = 1, code = 0;
+		hand_init(&h);
+		for (; id < 4000 && !h.r && !h2_wants_close(h.s.h2); id += 2) {
+			uint8_t self[5] = { 0, 0, (uint8_t)(id >> 8), (uint8_t)id, 1 };
+			hand_frame(&h, NGHTTP2_HEADERS, 4, id, BLOCK);
+			hand_frame(&h, rows[i].type, rows[i].flags, id, rows[i].p ? (const void *)rows[i].p : self,
+				   rows[i].n);
+		}
+		if (id > 2 * 110 || count_sent(&h, NGHTTP2_GOAWAY, &code) != 1)
+			fail_msg("%s: %u streams, %zu GOAWAYs", rows[i].name, id / 2, count_sent(&h, NGHTTP2_GOAWAY, &code));
+		hand_done(&h);
+	}
+}
+
+static void test_bad_heads_in_a_row(void **state)
+{
+	struct hand h;
+	uint32_t id = 1, code = 0;
+
+	(void)state;
+	hand_init(&h);
+	for (; id < 4000 && !h.r; id += 2)
+		hand_frame(&h, NGHTTP2_HEADERS, 5, id, "\x83\x86\x84\x01\x01" "a", 6); /* http */
+	assert_in_range(id, 2 * 100, 2 * 105);
+	assert_non_null(strstr(h.e.text, "protocol errors"));
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, &code), 1);
+	assert_int_equal(code, NGHTTP2_ENHANCE_YOUR_CALM);
+	assert_int_equal(buf_len(&h.s.tale), 0);
+	hand_done(&h);
+}
+
+/* Frames that are allowed, cost us and achieve nothing (CVE-2019-9512, 9513, 9515, 9518 and their kind). */
+static void test_floods(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t type, flags;
+		uint32_t id;
+		const char *p;
+		size_t n;
+	} rows[] = {
+		{ "ping", NGHTTP2_PING, 0, 0, "12345678", 8 },
+		{ "settings", NGHTTP2_SETTINGS, 0, 0, "\0\3\0\0\0\x64", 6 },
+		{ "empty settings", NGHTTP2_SETTINGS, 0, 0, "", 0 },
+		{ "priority", NGHTTP2_PRIORITY, 0, 1, "\0\0\0\x09\x01", 5 },
+		{ "empty data", NGHTTP2_DATA, 0, 1, "", 0 },
+		{ "data of padding", NGHTTP2_DATA, 8, 1, "\x03\0\0\0", 4 },
+		{ "window updates of one byte", NGHTTP2_WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct hand h;
+		int n = 0;
+		uint32_t code = 0;
+		hand_init(&h);
+		hand_frame(&h, NGHTTP2_HEADERS, 4, 1, BLOCK);
+		for (; n < 100000 && !h.r && !h2_wants_close(h.s.h2); n++)
+			hand_frame(&h, rows[i].type, rows[i].flags, rows[i].id, rows[i].p, rows[i].n);
+		if (n > 1100 || count_sent(&h, NGHTTP2_GOAWAY, &code) != 1)
+			fail_msg("%s: %d frames", rows[i].name, n);
+		assert_int_equal(code, NGHTTP2_ENHANCE_YOUR_CALM);
+		hand_done(&h);
+	}
+}
+
+/* CVE-2024-28182 and its kind: header blocks without end. */
+static void test_continuation_flood(void **state)
+{
+	struct hand h;
+	int n = 0;
+
+	(void)state;
+	hand_init(&h);
+	hand_frame(&h, NGHTTP2_HEADERS, 1, 1, BLOCK);
+	for (; n < 1000 && !h.r && !h2_wants_close(h.s.h2); n++)
+		hand_frame(&h, NGHTTP2_CONTINUATION, 0, 1, "\x00\x01x\x01y", 5);
+	assert_in_range(n, 1, 9);
+	assert_int_equal(buf_len(&h.s.tale), 0);
+	hand_done(&h);
+}
+
+/* A value of 4 kB in the dynamic table, referred to by one byte each: 16 kB on the wire would be 64 MB of head. */
+static void test_hpack_bomb(void **state)
+{
+	static uint8_t bytes[16384];
+	struct hand h;
+	size_t n = 0;
+
+	(void)state;
+	hand_init(&h);
+	memcpy(bytes, block, sizeof(block) - 1);
+	n += sizeof(block) - 1;
+	memcpy(bytes + n, "\x40\x01x\x7f\xa1\x1e", 6); /* literal, indexed; a value of 127 + 0x21 + 0x1e * 128 = 4000 */
+	n += 6;
+	memset(bytes + n, 'v', 4000);
+	n += 4000;
+	memset(bytes + n, 0xbe, sizeof(bytes) - n); /* the first entry of the dynamic table */
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 1, bytes, sizeof(bytes));
+	assert_int_equal(h.r, 0);
+	assert_int_equal(buf_len(&h.s.tale), 0);
+	assert_int_equal(count_sent(&h, NGHTTP2_RST_STREAM, NULL), 1);
+	/* The decoder's state is intact. */
+	hand_frame(&h, NGHTTP2_HEADERS, 5, 3, BLOCK);
+	assert_true(tale_has(&h.s, "head 3"));
+	hand_done(&h);
+}
+
+static void test_connection_errors(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t type, flags;
+		uint32_t id;
+		const char *p;
+		size_t n;
+	} rows[] = {
+		{ "DATA on stream 0", NGHTTP2_DATA, 0, 0, "x", 1 },
+		{ "HEADERS on stream 0", NGHTTP2_HEADERS, 5, 0, (const char *)block, sizeof(block) - 1 },
+		{ "HEADERS on an even stream", NGHTTP2_HEADERS, 5, 2, (const char *)block, sizeof(block) - 1 },
+		{ "DATA on an idle stream", NGHTTP2_DATA, 0, 9, "x", 1 },
+		{ "RST_STREAM on an idle stream", NGHTTP2_RST_STREAM, 0, 9, "\0\0\0\0", 4 },
+		{ "PUSH_PROMISE", NGHTTP2_PUSH_PROMISE, 4, 1, "\0\0\0\2\x82", 5 },
+		{ "CONTINUATION out of nothing", NGHTTP2_CONTINUATION, 4, 1, "\x82", 1 },
+		{ "PING of seven bytes", NGHTTP2_PING, 0, 0, "1234567", 7 },
+		{ "SETTINGS of five bytes", NGHTTP2_SETTINGS, 0, 0, "12345", 5 },
+		{ "window update of zero", NGHTTP2_WINDOW_UPDATE, 0, 0, "\0\0\0\0", 4 },
+		{ "HPACK index that is none", NGHTTP2_HEADERS, 5, 1, "\xff\x80\x01", 3 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct hand h;
+		hand_init(&h);
+		hand_frame(&h, rows[i].type, rows[i].flags, rows[i].id, rows[i].p, rows[i].n);
+		if (count_sent(&h, NGHTTP2_GOAWAY, NULL) != 1 || !h2_wants_close(h.s.h2))
+			fail_msg("%s", rows[i].name);
+		assert_int_equal(buf_len(&h.s.tale), 0);
+		hand_done(&h);
+	}
+}
+
+/* The same bytes whole and byte by byte tell the same. */
+static void test_byte_by_byte(void **state)
+{
+	struct client c;
+	struct seen whole, bytes;
+	struct err e = { 0 };
+	struct buf in;
+	const uint8_t *p;
+
+	(void)state;
+	client_init(&c);
+	seen_init(&whole);
+	seen_init(&bytes);
+	buf_init(&in, 1 << 20);
+	client_ask(&c, POST, -1);
+	client_ask(&c, bad_heads[0].f, 3, -1);
+	client_ask(&c, POST, 3000);
+	for (ssize_t n; (n = nghttp2_session_mem_send(c.ng, &p)) > 0;)
+		assert_int_equal(buf_append(&in, p, (size_t)n), 0);
+	assert_int_equal(h2_feed(whole.h2, buf_ptr(&in), buf_len(&in), &e), 0);
+	for (size_t i = 0; i < buf_len(&in); i++) {
+		char one = buf_ptr(&in)[i];
+		assert_int_equal(h2_feed(bytes.h2, &one, 1, &e), 0);
+	}
+	assert_true(tale_has(&whole, "fin 5 after 3000"));
+	(void)buf_append(&whole.tale, "", 1);
+	assert_tale(&bytes, buf_ptr(&whole.tale));
+	buf_done(&in);
+	client_done(&c);
+	seen_done(&whole);
+	seen_done(&bytes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_bad_heads),
+		cmocka_unit_test(test_nul_in_a_value),
+		cmocka_unit_test(test_body_against_content_length),
+		cmocka_unit_test(test_head_bounds),
+		cmocka_unit_test(test_trailers),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_answer_shapes),
+		cmocka_unit_test(test_a_large_answer_head),
+		cmocka_unit_test(test_answer_from_inside_the_call),
+		cmocka_unit_test(test_backpressure),
+		cmocka_unit_test(test_pull_in_small_portions),
+		cmocka_unit_test(test_a_body_larger_than_the_windows),
+		cmocka_unit_test(test_the_window_is_given_back_by_the_caller),
+		cmocka_unit_test(test_the_connection_window_does_not_leak),
+		cmocka_unit_test(test_answer_before_the_end_of_the_request),
+		cmocka_unit_test(test_who_reset_it),
+		cmocka_unit_test(test_goaway),
+		cmocka_unit_test(test_not_http2),
+		cmocka_unit_test(test_upper_case),
+		cmocka_unit_test(test_a_lower_idle_stream_is_a_connection_error),
+		cmocka_unit_test(test_headers_on_a_closed_stream_are_not),
+		cmocka_unit_test(test_too_many_streams),
+		cmocka_unit_test(test_rapid_reset),
+		cmocka_unit_test(test_made_you_reset),
+		cmocka_unit_test(test_bad_heads_in_a_row),
+		cmocka_unit_test(test_floods),
+		cmocka_unit_test(test_continuation_flood),
+		cmocka_unit_test(test_hpack_bomb),
+		cmocka_unit_test(test_connection_errors),
+		cmocka_unit_test(test_byte_by_byte),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
