@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/str.h"
 #include "ctl/agents.h"
 #include "ctl/args.h"
 #include "ctl/config.h"
@@ -31,6 +32,7 @@
 #include "spend/budget.h"
 #include "spend/ledger.h"
 #include "spend/price.h"
+#include "spend/replay.h"
 #include "wire/ca.h"
 
 #define DRAIN_MS 5000
@@ -232,6 +234,28 @@ static void stop_ca(struct daemon *d)
 	ca_close(d->ca);
 }
 
+/* Balances from the ledger, then what was in flight when an earlier daemon died; spend/replay.h has the order. */
+static int replay(struct daemon *d, struct err *e)
+{
+	struct replay_counts n = { 0 };
+	int64_t now = now_s();
+	char cost[32];
+	int r = replay_begin(d->budget, d->ledger, clock_realtime_ns(), e);
+
+	if (r == 0)
+		r = agents_load(d->agents, now, e);
+	if (r == 0)
+		r = replay_finish(d->budget, d->ledger, now, &n, e);
+	if (r < 0)
+		return r;
+	if (n.orphans_sent + n.orphans_charged + n.orphans_known > 0)
+		log_warn("ledger", "%zu calls were in flight when the last daemon ended: charged at their whole hold; %zu were charged "
+			 "and are written now; %zu were on record (%s)", n.orphans_sent, n.orphans_charged, n.orphans_known,
+			 usd_show(n.orphans_cost, cost, sizeof(cost)));
+	budget_open(d->budget);
+	return 0;
+}
+
 static int start_agents(struct daemon *d, struct err *e)
 {
 	struct agents_env env = { .config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger };
@@ -239,7 +263,7 @@ static int start_agents(struct daemon *d, struct err *e)
 
 	if (r < 0)
 		return r;
-	r = agents_load(d->agents, now_s(), e);
+	r = replay(d, e);
 	if (r == 0)
 		r = agents_enrol(d->agents, e);
 	if (r < 0)

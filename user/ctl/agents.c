@@ -15,7 +15,7 @@
 #include "ctl_abi.h"
 #include "kern/cgroup.h"
 #include "kern/gate.h"
-#include "spend/window.h"
+#include "spend/replay.h"
 
 /* ---- seats */
 
@@ -100,20 +100,7 @@ int seat_set_cgroup(struct agents *a, struct seat *s, const char *cgroup, struct
 
 int seat_open_account(struct agents *a, struct seat *s, int64_t now_s, struct err *e)
 {
-	nanousd spent[WINDOW_COUNT] = { 0 };
-	int r = 0;
-
-	for (int w = 0; r == 0 && w < WINDOW_COUNT; w++) {
-		int64_t start, end;
-
-		window_bounds((enum window_kind)w, now_s, &start, &end);
-		r = ledger_spent(a->env.ledger, s->spec.name, start, &spent[w], e);
-	}
-	if (r == 0)
-		r = budget_set_account(a->env.budget, &s->spec, now_s, &s->index, e);
-	if (r == 0)
-		budget_restore(a->env.budget, s->index, spent);
-	return r;
+	return replay_account(a->env.budget, a->env.ledger, &s->spec, now_s, &s->index, e);
 }
 
 int seat_tell_gate(struct agents *a, const struct seat *s, struct err *e)

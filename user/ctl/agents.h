@@ -31,7 +31,7 @@ struct agents_env {
 int agents_new(const struct agents_env *env, struct agents **ret, struct err *e);
 void agents_free(struct agents *a); /* NULL ok; enrolment and cgroups stay */
 
-/* ---- start, in this order; between the two the daemon settles orphans */
+/* ---- start, in this order: replay_begin, agents_load, replay_finish, budget_open (spend/replay.h), agents_enrol */
 /* Accounts into the budget, with what the ledger says was spent in the windows that hold now_s. */
 int agents_load(struct agents *a, int64_t now_s, struct err *e);
 /* Cgroups made, agents enrolled; what the gate still has of earlier runs and nobody knows any more is expelled. */

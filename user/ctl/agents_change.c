@@ -66,8 +66,8 @@ static int save(struct agents *a, const struct seat *s, bool removed)
 {
 	int r = 0;
 
-	/* What the config defines is not the ledger's to remember, but for a pause. */
-	if (!s->from_config)
+	/* What the config defines is not the ledger's to remember, but for a pause and for where it last stood. */
+	if (!s->from_config || removed)
 		r = ledger_save_account(a->env.ledger, &s->spec, removed);
 	if (r == 0 && s->is_agent) {
 		struct ledger_agent row = { .flags = s->flags | (s->from_config ? SAVED_FROM_CONFIG : 0) |

@@ -68,7 +68,6 @@ static int read_alone(struct cli *cli, const struct flags *f, struct client_answ
 		.agent = f->agent, .model = f->model, .provider = f->provider, .since_s = f->since, .until_s = f->until,
 		.limit = f->limit, .refusals = f->refusals, .changes = f->changes,
 	};
-	struct ledger_calls calls = { 0 };
 	struct ledger *l = NULL;
 	struct err e = { "" };
 	char path[1200];
@@ -78,7 +77,7 @@ static int read_alone(struct cli *cli, const struct flags *f, struct client_answ
 		(void)err_set(&e, ENOTCONN, "no daemon is running, and there is no ledger at %s", path);
 		return cli_fail(&e, PURSE_EXIT_NO_DAEMON);
 	}
-	if (ledger_open(path, &calls, NULL, &l, &e) < 0)
+	if (ledger_peek(path, &l, &e) < 0)
 		return cli_fail(&e, PURSE_EXIT_FAILURE);
 	buf_init(&ret->body, CTL_ANSWER_MAX);
 	int r = route_ledger_write(l, &q, &ret->body, &e);

@@ -59,6 +59,10 @@ bool query_find(struct str query, const char *key, char *mem, size_t size, bool 
 struct ledger_query;
 int route_ledger_write(struct ledger *l, const struct ledger_query *q, struct buf *out, struct err *e);
 
+/* The answer of GET /v1/audit, likewise. Returns what audit_run did. */
+struct audit_input;
+int route_audit_write(const struct audit_input *in, struct buf *out);
+
 /* routes_*.c */
 void route_status(const struct control *c, const struct request *r, struct answer *a);
 void route_health(const struct control *c, const struct request *r, struct answer *a);

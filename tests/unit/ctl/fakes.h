@@ -17,6 +17,7 @@
 #include "kern/gate.h"
 #include "spend/budget.h"
 #include "spend/ledger.h"
+#include "spend/replay.h"
 #include "wire/ca.h"
 
 #define FAKE_MAX 64
@@ -263,13 +264,20 @@ int ledger_each_agent(struct ledger *l, void (*fn)(void *ctx, const struct ledge
 	return 0;
 }
 
-int ledger_spent(struct ledger *l, const char *account, int64_t from_s, nanousd *ret, struct err *e)
+int replay_account(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
+		   struct err *e)
 {
-	*ret = 0;
+	nanousd spent[WINDOW_COUNT] = { 0 };
+	bool is_new = budget_find(b, spec->name) == 0;
+	int r = budget_set_account(b, spec, now_s, ret_index, e);
+
 	for (int i = 0; i < FAKE_MAX; i++)
-		if (strcmp(fake_spent[i].account, account) == 0)
-			*ret += fake_spent[i].spent;
-	return 0;
+		for (int w = 0; w < WINDOW_COUNT; w++)
+			if (strcmp(fake_spent[i].account, spec->name) == 0)
+				spent[w] += fake_spent[i].spent;
+	if (r == 0 && is_new)
+		budget_restore(b, *ret_index, spent);
+	return r;
 }
 
 size_t ledger_queued(struct ledger *l)
