@@ -391,6 +391,8 @@ static void set_callbacks(nghttp2_session_callbacks *cb)
 	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
 }
 
+/* Closed streams are kept (up to 100): without them nghttp2 takes frames on a finished stream for late ones and stays
+ * silent, where RFC 9113 5.1 wants STREAM_CLOSED. */
 static void set_options(nghttp2_option *opt)
 {
 	nghttp2_option_set_no_auto_window_update(opt, 1);
@@ -399,7 +401,6 @@ static void set_options(nghttp2_option *opt)
 	nghttp2_option_set_max_continuations(opt, CONTINUATIONS_MAX);
 	nghttp2_option_set_stream_reset_rate_limit(opt, RESET_BURST, RESETS_PER_S);
 	nghttp2_option_set_max_send_header_block_length(opt, ANSWER_HEAD_MAX);
-	nghttp2_option_set_no_closed_streams(opt, 1);
 }
 
 static int session_new(struct h2 *h)

@@ -1105,6 +1105,38 @@ static void test_headers_on_a_closed_stream_are_not(void **state)
 	hand_done(&h);
 }
 
+/* After a client ended or reset its stream, more on it is a breach. */
+static void test_frames_on_a_finished_stream(void **state)
+{
+	static const struct {
+		const char *name;
+		bool answered, reset;
+		uint8_t type, flags;
+		const void *p;
+		size_t n;
+	} rows[] = {
+		{ "HEADERS before the answer", false, false, NGHTTP2_HEADERS, 5, BLOCK },
+		{ "HEADERS behind the answer", true, false, NGHTTP2_HEADERS, 5, BLOCK },
+		{ "DATA behind the answer", true, false, NGHTTP2_DATA, 0, "x", 1 },
+		{ "HEADERS behind a reset", false, true, NGHTTP2_HEADERS, 5, BLOCK },
+		{ "DATA behind a reset", false, true, NGHTTP2_DATA, 0, "x", 1 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct hand h;
+		uint32_t code = 0;
+		hand_init(&h);
+		h.s.answer_at_once = rows[i].answered;
+		hand_frame(&h, NGHTTP2_HEADERS, 5, 1, BLOCK);
+		if (rows[i].reset)
+			hand_frame(&h, NGHTTP2_RST_STREAM, 0, 1, "\0\0\0\x08", 4);
+		hand_frame(&h, rows[i].type, rows[i].flags, 1, rows[i].p, rows[i].n);
+		if (count_sent(&h, NGHTTP2_GOAWAY, &code) != 1 || code != NGHTTP2_STREAM_CLOSED)
+			fail_msg("%s: code %u", rows[i].name, code);
+		hand_done(&h);
+	}
+}
+
 static void test_too_many_streams(void **state)
 {
 	struct hand h;
@@ -1355,6 +1387,7 @@ int main(void)
 		cmocka_unit_test(test_upper_case),
 		cmocka_unit_test(test_a_lower_idle_stream_is_a_connection_error),
 		cmocka_unit_test(test_headers_on_a_closed_stream_are_not),
+		cmocka_unit_test(test_frames_on_a_finished_stream),
 		cmocka_unit_test(test_too_many_streams),
 		cmocka_unit_test(test_rapid_reset),
 		cmocka_unit_test(test_made_you_reset),
