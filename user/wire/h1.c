@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * h1.c: collects heads, has them read (h1_head.c), lets llhttp read the same bytes and compares, then counts bodies out.
- * llhttp sees heads only: it is the second opinion, and two readings that differ are a refusal. Bodies and chunk
+ * h1.c: collects heads, has them read (h1_head.c) and read again (h1_opinion.c), then counts bodies out. Bodies and chunk
  * framing are read here, by a decoder that knows one spelling. What is written is in h1_write.c.
  */
 #include "wire/h1.h"
 
 #include <errno.h>
-#include <llhttp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,16 +40,6 @@ enum state {
 	S_BAD,
 };
 
-/* What llhttp made of the head; pointers into the collected bytes. */
-struct opinion {
-	llhttp_t llhttp;
-	const struct http_head *ours;
-	struct str method, target;
-	size_t nfields;
-	struct str name, value;
-	bool differs, is_complete;
-};
-
 struct h1 {
 	unsigned magic;
 	enum h1_side side;
@@ -70,147 +58,33 @@ struct h1 {
 	struct err why; /* S_BAD */
 };
 
-/* ---- the second opinion */
-
-static struct opinion *opinion_of(llhttp_t *l)
-{
-	return (struct opinion *)((char *)l - offsetof(struct opinion, llhttp));
-}
-
-/* A span may come in pieces; the head is fed in one, so the pieces are adjacent. */
-static void extend(struct opinion *o, struct str *s, const char *at, size_t n)
-{
-	if (s->p && s->p + s->n != at)
-		o->differs = true;
-	if (!s->p)
-		s->p = at;
-	s->n += n;
-}
-
-static int on_method(llhttp_t *l, const char *at, size_t n)
-{
-	extend(opinion_of(l), &opinion_of(l)->method, at, n);
-	return 0;
-}
-
-static int on_url(llhttp_t *l, const char *at, size_t n)
-{
-	extend(opinion_of(l), &opinion_of(l)->target, at, n);
-	return 0;
-}
-
-static int on_name(llhttp_t *l, const char *at, size_t n)
-{
-	extend(opinion_of(l), &opinion_of(l)->name, at, n);
-	return 0;
-}
-
-static int on_value(llhttp_t *l, const char *at, size_t n)
-{
-	extend(opinion_of(l), &opinion_of(l)->value, at, n);
-	return 0;
-}
-
-static bool is_same(struct str a, struct str b)
-{
-	return a.n == b.n && (a.n == 0 || a.p == b.p);
-}
-
-static int on_value_complete(llhttp_t *l)
-{
-	struct opinion *o = opinion_of(l);
-	const struct http_field *ours;
-
-	if (o->nfields >= o->ours->nfields) {
-		o->differs = true;
-		return 0;
-	}
-	ours = &o->ours->fields[o->nfields++];
-	if (!is_same(o->name, ours->name) || !is_same(str_trim(o->value), ours->value))
-		o->differs = true;
-	o->name = o->value = (struct str){ 0 };
-	return 0;
-}
-
-static int on_headers_complete(llhttp_t *l)
-{
-	opinion_of(l)->is_complete = true;
-	return HPE_PAUSED;
-}
-
-static const llhttp_settings_t settings = {
-	.on_method = on_method,
-	.on_url = on_url,
-	.on_header_field = on_name,
-	.on_header_value = on_value,
-	.on_header_value_complete = on_value_complete,
-	.on_headers_complete = on_headers_complete,
-};
-
-/* Has llhttp read what h1_head_scan read: 0, or -EBADMSG when it refuses or reads something else. */
-static int ask_llhttp(struct opinion *o, enum h1_side side, struct str raw, const struct http_head *ours, struct err *e)
-{
-	llhttp_errno_t said;
-	bool is_same_start;
-
-	memset(o, 0, sizeof(*o));
-	o->ours = ours;
-	/* No leniency is switched on: llhttp_init leaves all flags at 0. */
-	llhttp_init(&o->llhttp, side == H1_REQUESTS ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
-	said = llhttp_execute(&o->llhttp, raw.p, raw.n);
-	if (said != HPE_PAUSED || !o->is_complete)
-		return err_set(e, EBADMSG, "%s head: llhttp refuses it: %s", h1_side_name(side),
-			       o->llhttp.reason ? o->llhttp.reason : llhttp_errno_name(said));
-	/* It pauses on the last LF of the head. */
-	if (llhttp_get_error_pos(&o->llhttp) != raw.p + raw.n)
-		o->differs = true;
-	is_same_start = side == H1_REQUESTS ?
-				is_same(o->method, ours->method) && is_same(o->target, ours->target) :
-				o->llhttp.status_code == ours->status;
-	if (o->differs || !is_same_start || o->nfields != ours->nfields || o->llhttp.http_major != 1 ||
-	    o->llhttp.http_minor != (ours->http10 ? 0 : 1))
-		return err_set(e, EBADMSG, "%s head: can be read in two ways (llhttp differs)", h1_side_name(side));
-	return 0;
-}
-
-static int compare_framing(const struct opinion *o, enum h1_side side, const struct h1_framing *ours, struct err *e)
-{
-	const bool is_chunked = o->llhttp.flags & F_CHUNKED;
-	const bool has_length = o->llhttp.flags & F_CONTENT_LENGTH;
-
-	if (is_chunked != ours->is_chunked || has_length != ours->has_length ||
-	    (has_length && o->llhttp.content_length != (uint64_t)ours->length))
-		return err_set(e, EBADMSG, "%s head: its length can be read in two ways (llhttp differs)", h1_side_name(side));
-	return 0;
-}
-
 /* ---- a whole head */
 
-static int set_request_length(struct h1 *p, const struct h1_framing *f)
+static int set_request_length(struct h1 *p, const struct h1_meaning *m)
 {
 	struct http_head *h = &p->head;
 
-	h->length = f->is_chunked ? HTTP_LENGTH_CHUNKED : f->has_length ? HTTP_LENGTH_FIXED : HTTP_LENGTH_NONE;
-	h->content_length = f->has_length ? f->length : 0;
-	p->state = f->is_chunked ? S_CHUNK_SIZE : h->content_length > 0 ? S_LENGTH : S_END;
+	h->length = m->is_chunked ? HTTP_LENGTH_CHUNKED : m->has_length ? HTTP_LENGTH_FIXED : HTTP_LENGTH_NONE;
+	h->content_length = m->has_length ? m->length : 0;
+	p->state = m->is_chunked ? S_CHUNK_SIZE : h->content_length > 0 ? S_LENGTH : S_END;
 	return 0;
 }
 
-static int set_bodyless_length(struct h1 *p, const struct h1_framing *f, struct err *e)
+static int set_bodyless_length(struct h1 *p, const struct h1_meaning *m, struct err *e)
 {
 	struct http_head *h = &p->head;
 	const bool may_name_length = h->status >= 200 && h->status != 204;
 
 	/* RFC 9110 8.6, RFC 9112 6.1: must not be sent; a body behind it would be taken for the next answer. */
-	if (!may_name_length && (f->is_chunked || (f->has_length && f->length > 0)))
+	if (!may_name_length && (m->is_chunked || (m->has_length && m->length > 0)))
 		return err_set(e, EBADMSG, "response head: status %d has no body, but a length is given", h->status);
-	h->length = may_name_length && f->has_length ? HTTP_LENGTH_FIXED : HTTP_LENGTH_NONE;
-	h->content_length = h->length == HTTP_LENGTH_FIXED ? f->length : 0;
+	h->length = may_name_length && m->has_length ? HTTP_LENGTH_FIXED : HTTP_LENGTH_NONE;
+	h->content_length = h->length == HTTP_LENGTH_FIXED ? m->length : 0;
 	p->state = S_END;
 	return 0;
 }
 
-static int set_response_length(struct h1 *p, const struct h1_framing *f, struct err *e)
+static int set_response_length(struct h1 *p, const struct h1_meaning *m, struct err *e)
 {
 	struct http_head *h = &p->head;
 
@@ -220,9 +94,9 @@ static int set_response_length(struct h1 *p, const struct h1_framing *f, struct 
 	if (p->is_interim && ++p->ninterim > INTERIM_MAX)
 		return err_set(e, EBADMSG, "response head: over %d interim (1xx) answers before one", INTERIM_MAX);
 	if (p->is_interim || h->status == 204 || h->status == 304 || p->no_body_next)
-		return set_bodyless_length(p, f, e);
-	if (f->is_chunked || f->has_length)
-		return set_request_length(p, f);
+		return set_bodyless_length(p, m, e);
+	if (m->is_chunked || m->has_length)
+		return set_request_length(p, m);
 	h->length = HTTP_LENGTH_CLOSE;
 	h->keep_alive = false;
 	p->state = S_UNTIL_EOF;
@@ -233,22 +107,21 @@ static int read_head(struct h1 *p, struct err *e)
 {
 	struct buf done = p->collecting;
 	struct str raw = { buf_ptr(&done), buf_len(&done) };
-	struct h1_framing framing;
-	struct opinion o;
+	struct h1_meaning means;
 	int ret;
 
 	p->collecting = p->told;
 	p->told = done;
 	ret = h1_head_scan(p->side, raw, &p->head, e);
-	ret = ret ? ret : ask_llhttp(&o, p->side, raw, &p->head, e);
-	ret = ret ? ret : h1_head_understand(p->side, &p->head, &framing, e);
-	ret = ret ? ret : compare_framing(&o, p->side, &framing, e);
+	ret = ret ? ret : h1_head_understand(p->side, &p->head, &means, e);
+	ret = ret ? ret : h1_second_opinion(p->side, raw, &p->head, &means, e);
 	if (ret)
 		return ret;
+	h1_head_finish(&p->head, &means);
 	p->ext_total = 0;
 	p->chunk_digits = 0;
-	p->left = framing.has_length ? framing.length : 0;
-	return p->side == H1_REQUESTS ? set_request_length(p, &framing) : set_response_length(p, &framing, e);
+	p->left = means.has_length ? means.length : 0;
+	return p->side == H1_REQUESTS ? set_request_length(p, &means) : set_response_length(p, &means, e);
 }
 
 /* ---- collecting: heads and trailers, line by line */

@@ -158,10 +158,10 @@ int h1_head_scan(enum h1_side side, struct str raw, struct http_head *head, stru
 
 /* ---- step two: what the fields mean */
 
-struct meaning {
+struct reading {
 	enum h1_side side;
 	struct http_head *head;
-	struct h1_framing framing;
+	struct h1_meaning *means;
 	bool has_host, close, keep_alive;
 	struct str options[CONNECTION_OPTIONS_MAX]; /* what Connection named, but for its own words */
 	size_t noptions;
@@ -183,7 +183,7 @@ static bool is_end_to_end(struct str name)
 	return false;
 }
 
-static int on_connection_option(struct meaning *m, struct str option)
+static int on_connection_option(struct reading *m, struct str option)
 {
 	if (str_eq_nocase(option, STR("close"))) {
 		m->close = true;
@@ -203,7 +203,7 @@ static int on_connection_option(struct meaning *m, struct str option)
 	return 0;
 }
 
-static int on_connection(struct meaning *m, struct str value)
+static int on_connection(struct reading *m, struct str value)
 {
 	struct str option;
 	int ret = 0;
@@ -217,7 +217,7 @@ static int on_connection(struct meaning *m, struct str value)
 	return ret;
 }
 
-static int on_host(struct meaning *m, struct str value)
+static int on_host(struct reading *m, struct str value)
 {
 	if (m->has_host)
 		return bad(m->e, m->side, "a second Host");
@@ -228,31 +228,31 @@ static int on_host(struct meaning *m, struct str value)
 	return 0;
 }
 
-static int on_length(struct meaning *m, struct str value)
+static int on_length(struct reading *m, struct str value)
 {
 	/* Equal ones too: one more way in which two parsers can differ, and no honest client sends it. */
-	if (m->framing.has_length)
+	if (m->means->has_length)
 		return bad(m->e, m->side, "a second Content-Length");
-	if (http_read_length(value, &m->framing.length))
+	if (http_read_length(value, &m->means->length))
 		return bad(m->e, m->side, "Content-Length is not a number of digits up to 2^53");
-	m->framing.has_length = true;
+	m->means->has_length = true;
 	return 0;
 }
 
-static int on_transfer_encoding(struct meaning *m, struct str value)
+static int on_transfer_encoding(struct reading *m, struct str value)
 {
-	if (m->framing.is_chunked)
+	if (m->means->is_chunked)
 		return bad(m->e, m->side, "a second Transfer-Encoding");
 	if (!str_eq_nocase(value, STR("chunked")))
 		return bad(m->e, m->side, "Transfer-Encoding is not \"chunked\" alone");
 	/* RFC 9112 6.1: an HTTP/1.0 message with it has faulty framing. */
 	if (m->head->http10)
 		return bad(m->e, m->side, "Transfer-Encoding in an HTTP/1.0 message");
-	m->framing.is_chunked = true;
+	m->means->is_chunked = true;
 	return 0;
 }
 
-static int on_expect(struct meaning *m, struct str value)
+static int on_expect(struct reading *m, struct str value)
 {
 	if (!str_eq_nocase(value, STR("100-continue")))
 		return bad(m->e, m->side, "Expect is not \"100-continue\"");
@@ -261,13 +261,13 @@ static int on_expect(struct meaning *m, struct str value)
 	return 0;
 }
 
-static int on_upgrade(struct meaning *m, struct str value)
+static int on_upgrade(struct reading *m, struct str value)
 {
 	m->head->upgrade = true;
 	return 0;
 }
 
-static int on_consumed(struct meaning *m, struct str value)
+static int on_consumed(struct reading *m, struct str value)
 {
 	return 0;
 }
@@ -275,7 +275,7 @@ static int on_consumed(struct meaning *m, struct str value)
 enum { IN_REQUESTS = 1, IN_RESPONSES = 2, IN_BOTH = 3 };
 struct known_field {
 	struct str name;
-	int (*read)(struct meaning *m, struct str value);
+	int (*read)(struct reading *m, struct str value);
 	unsigned char sides;
 	bool stays; /* in fields[] */
 };
@@ -303,7 +303,7 @@ static const struct known_field *find_known(enum h1_side side, struct str name)
 	return NULL;
 }
 
-static bool is_named_option(const struct meaning *m, struct str name)
+static bool is_named_option(const struct reading *m, struct str name)
 {
 	for (size_t i = 0; i < m->noptions; i++)
 		if (str_eq_nocase(m->options[i], name))
@@ -312,51 +312,53 @@ static bool is_named_option(const struct meaning *m, struct str name)
 }
 
 /* Known fields are read; those that are for us alone do not stay. */
-static int read_fields(struct meaning *m)
+static int read_fields(struct reading *m)
 {
-	struct http_head *h = m->head;
-	size_t kept = 0;
-	int ret;
+	const struct http_head *h = m->head;
+	int ret = 0;
 
-	for (size_t i = 0; i < h->nfields; i++) {
+	for (size_t i = 0; i < h->nfields && !ret; i++) {
 		const struct known_field *k = find_known(m->side, h->fields[i].name);
 
+		m->means->stays[i] = !k || k->stays;
 		ret = k ? k->read(m, h->fields[i].value) : 0;
-		if (ret)
-			return ret;
-		if (!k || k->stays)
-			h->fields[kept++] = h->fields[i];
 	}
-	h->nfields = kept;
-	return 0;
+	return ret;
 }
 
 /* A second pass, since Connection may stand behind the field that it names. */
-static void drop_named_options(struct meaning *m)
+static void mark_named_options(struct reading *m)
 {
-	struct http_head *h = m->head;
-	size_t kept = 0;
-
-	for (size_t i = 0; m->noptions && i < h->nfields; i++)
-		if (!is_named_option(m, h->fields[i].name))
-			h->fields[kept++] = h->fields[i];
-	if (m->noptions)
-		h->nfields = kept;
+	for (size_t i = 0; m->noptions && i < m->head->nfields; i++)
+		if (is_named_option(m, m->head->fields[i].name))
+			m->means->stays[i] = false;
 }
 
-int h1_head_understand(enum h1_side side, struct http_head *head, struct h1_framing *ret, struct err *e)
+int h1_head_understand(enum h1_side side, struct http_head *head, struct h1_meaning *ret, struct err *e)
 {
-	struct meaning m = { .side = side, .head = head, .e = e };
-	int r = read_fields(&m);
+	struct reading m = { .side = side, .head = head, .means = ret, .e = e };
+	int r;
 
+	ret->has_length = ret->is_chunked = false;
+	ret->length = 0;
+	r = read_fields(&m);
 	if (r)
 		return r;
 	if (side == H1_REQUESTS && !m.has_host)
 		return bad(e, side, "no Host; it is required here, in HTTP/1.0 too");
-	if (m.framing.is_chunked && m.framing.has_length)
+	if (ret->is_chunked && ret->has_length)
 		return bad(e, side, "both Transfer-Encoding and Content-Length");
-	drop_named_options(&m);
+	mark_named_options(&m);
 	head->keep_alive = head->http10 ? m.keep_alive && !m.close : !m.close;
-	*ret = m.framing;
 	return 0;
+}
+
+void h1_head_finish(struct http_head *head, const struct h1_meaning *m)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < head->nfields; i++)
+		if (m->stays[i])
+			head->fields[kept++] = head->fields[i];
+	head->nfields = kept;
 }

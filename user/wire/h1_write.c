@@ -48,8 +48,8 @@ static char *room_for(struct buf *out, size_t n, int *ret_error)
 /* Host comes from the authority, lengths and connection options from their own members. */
 static bool is_left_out(struct str name, bool is_request)
 {
-	return str_eq_nocase(name, STR("content-length")) || http_is_hop(name) ||
-	       (is_request && str_eq_nocase(name, STR("host")));
+	return (name.n == 14 && str_eq_nocase(name, STR("content-length"))) || http_is_hop(name) ||
+	       (is_request && name.n == 4 && str_eq_nocase(name, STR("host")));
 }
 
 /* Bytes that the fields take; -EINVAL for one that must not be written. */

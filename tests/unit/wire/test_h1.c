@@ -18,6 +18,9 @@ struct teller {
 	bool in_body, is_bad, answers_head, eof;
 };
 
+/* Who said that the last bad input is bad: our own scan, or llhttp behind it. */
+static bool refused_by_llhttp;
+
 static const char *const length_names[] = { "none", "fixed", "chunked", "close" };
 
 static void tell_head(struct teller *t, struct buf *tale)
@@ -84,8 +87,10 @@ static void feed(void *parser, struct str in, struct buf *tale)
 	} while (fact != H1_MORE && fact != H1_BAD);
 	if (fact == H1_MORE)
 		assert_int_equal(in.n, 0);
-	if (fact == H1_BAD)
+	if (fact == H1_BAD) {
 		assert_true(strlen(e.text) > 10);
+		refused_by_llhttp = strstr(e.text, "llhttp") != NULL;
+	}
 }
 
 static void end(void *parser, struct buf *tale)
@@ -128,7 +133,10 @@ static void check_rows(const struct row *rows, size_t n, struct teller teller)
 		const char *expected = rows[i].expected ? rows[i].expected : "bad\n";
 
 		print_message("  %s\n", rows[i].name);
+		refused_by_llhttp = false;
 		check_tale(teller, rows[i].in, expected);
+		/* The scan must not lean on what llhttp happens to refuse, too: rows that name it are its own. */
+		assert_int_equal(refused_by_llhttp, strstr(rows[i].name, "llhttp") != NULL);
 	}
 }
 #define CHECK_ROWS(rows, ...) check_rows(rows, sizeof(rows) / sizeof((rows)[0]), (struct teller){ __VA_ARGS__ })
@@ -214,7 +222,7 @@ static const struct row bad_requests[] = {
 	{ "no method", S("/ HTTP/1.1\r\n" H "\r\n"), NULL },
 	{ "a method that is no token", S("GE(T / HTTP/1.1\r\n" H "\r\n"), NULL },
 	{ "a method llhttp does not know", S("FETCH / HTTP/1.1\r\n" H "\r\n"), NULL },
-	{ "lower-case method", S("get / HTTP/1.1\r\n" H "\r\n"), NULL },
+	{ "lower-case method: llhttp", S("get / HTTP/1.1\r\n" H "\r\n"), NULL },
 	{ "absolute form", S("GET http://b.example/ HTTP/1.1\r\n" H "\r\n"), NULL },
 	{ "absolute form of another scheme", S("GET https:/a HTTP/1.1\r\n" H "\r\n"), NULL },
 	{ "authority form", S("GET a.example:443 HTTP/1.1\r\n" H "\r\n"), NULL },

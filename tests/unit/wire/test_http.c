@@ -146,6 +146,22 @@ static void knows_what_may_stand(void **state)
 	}
 }
 
+/* Every byte at every place of a value: reading eight at a time must say what reading one at a time says. */
+static void knows_each_byte_of_a_value(void **state)
+{
+	char text[20];
+
+	for (size_t n = 3; n <= sizeof(text); n++) {
+		for (size_t at = 1; at < n - 1; at++) {
+			for (unsigned c = 0; c < 256; c++) {
+				memset(text, c % 2 ? 'x' : 0xe9, n);
+				text[at] = (char)c;
+				assert_int_equal(http_is_value((struct str){ text, n }), c == '\t' || (c >= 0x20 && c != 0x7f));
+			}
+		}
+	}
+}
+
 static const struct {
 	struct str s;
 	int64_t expected; /* -1: refused */
@@ -184,6 +200,7 @@ int main(void)
 		cmocka_unit_test(edits_fields),
 		cmocka_unit_test(is_full_at_128),
 		cmocka_unit_test(knows_what_may_stand),
+		cmocka_unit_test(knows_each_byte_of_a_value),
 		cmocka_unit_test(reads_lengths),
 	};
 
