@@ -301,6 +301,8 @@ static const struct row bad_requests[] = {
 	{ "TE with a parameter", R("Transfer-Encoding: chunked;q=1"), NULL },
 	{ "TE with a vertical tab", R("Transfer-Encoding: \vchunked"), NULL },
 	{ "TE xchunked", R("Transfer-Encoding: xchunked"), NULL },
+	{ "TE with a tab behind it, which llhttp does not take for chunked", R("Transfer-Encoding: chunked\t"), NULL },
+	{ "length with a tab behind it, which llhttp refuses", R("Content-Length: 0\t"), NULL },
 	{ "TE in 1.0", S("POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), NULL },
 	/* Connection, Expect */
 	{ "connection names host", R("Connection: host"), NULL },
