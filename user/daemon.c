@@ -38,6 +38,8 @@
 #define DRAIN_MS 5000
 #define FLOW_MAX_AGE_NS (30 * INT64_C(1000000000))
 #define ROLL_AT_LEAST_MS 1000 /* also when the clock was set */
+#define EMBEDDED_FIRST_NS (20 * INT64_C(1000000000))
+#define EMBEDDED_GRACE_NS INT64_C(1000000000)
 
 struct daemon;
 struct tick {
@@ -46,7 +48,7 @@ struct tick {
 	int64_t every_ms;
 	struct loop_timer *timer;
 };
-enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_WATCH, TICK_REAP, TICK_COUNT };
+enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_COUNT };
 
 struct daemon {
 	const struct config *config;
@@ -67,6 +69,8 @@ struct daemon {
 	char trust_dir[1100], cgroup_was[1100];
 	int64_t started_ns; /* boot clock */
 	bool gate_ok, is_beating;
+	bool is_embedded;      /* stops when nobody holds a lease any more */
+	int64_t leased_ns;     /* boot clock: when somebody last did */
 	struct err gate_error;
 };
 
@@ -365,6 +369,7 @@ static void describe(void *ctx, struct daemon_view *ret)
 		.port4 = gate_state(d->gate)->port4, .port6 = gate_state(d->gate)->port6,
 		.path_alive = path_is_alive(d->path), .beating = d->is_beating, .gate_ok = d->gate_ok,
 		.ledger_healthy = ledger_is_healthy(d->ledger), .prices = price_list_count(d->prices),
+		.leases = server_leases(d->server),
 	};
 	if (!d->gate_ok)
 		(void)snprintf(ret->gate_text, sizeof(ret->gate_text), "%s", d->gate_error.text);
@@ -445,6 +450,21 @@ static void reap(struct daemon *d)
 	(void)gate_reap_flows(d->gate, FLOW_MAX_AGE_NS);
 }
 
+static void leases(struct daemon *d)
+{
+	int64_t now = clock_boot_ns();
+
+	if (!d->is_embedded)
+		return;
+	if (d->server && server_leases(d->server) > 0)
+		d->leased_ns = now;
+	/* The first one has time to come; a next one may take over from the last. */
+	if (now - (d->leased_ns ? d->leased_ns : d->started_ns + EMBEDDED_FIRST_NS) > EMBEDDED_GRACE_NS) {
+		log_info("daemon", "the last run is over: stopping");
+		loop_stop(d->loop);
+	}
+}
+
 static void on_tick(void *ctx)
 {
 	struct tick *t = ctx;
@@ -468,6 +488,7 @@ static int start_timers(struct daemon *d, struct err *e)
 		[TICK_ROLL] = { .run = roll, .every_ms = ROLL_AT_LEAST_MS },
 		[TICK_WATCH] = { .run = watch, .every_ms = 2000 },
 		[TICK_REAP] = { .run = reap, .every_ms = 10000 },
+		[TICK_LEASES] = { .run = leases, .every_ms = 250 },
 	};
 
 	int r = 0;
@@ -555,7 +576,7 @@ static void stop_from(struct daemon *d, size_t n)
 			steps[n].stop(d);
 }
 
-static int run(const struct config *c)
+static int run(const struct config *c, bool is_embedded)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 	struct err e = { "" };
@@ -564,6 +585,7 @@ static int run(const struct config *c)
 	if (!d)
 		return PURSE_EXIT_FAILURE;
 	d->config = c;
+	d->is_embedded = is_embedded;
 	d->started_ns = clock_boot_ns();
 	while (n < STEP_COUNT && steps[n].start(d, &e) == 0)
 		n++;
@@ -582,12 +604,14 @@ static int run(const struct config *c)
 
 struct flags {
 	const char *config;
-	bool debug, help, version;
+	bool debug, embedded, help, version;
 };
 static const struct args_row rows[] = {
 	{ .name = "--config", .letter = 'c', .type = ARGS_TEXT, .offset = offsetof(struct flags, config), .value = "FILE",
 	  .help = "default $" PURSE_CONFIG_ENV ", else " PURSE_CONFIG_PATH },
 	{ .name = "--debug", .type = ARGS_SWITCH, .offset = offsetof(struct flags, debug), .help = "log more" },
+	{ .name = "--embedded", .type = ARGS_SWITCH, .offset = offsetof(struct flags, embedded),
+	  .help = "stop after the last `purse run` (which uses this)" },
 	{ .name = "--help", .letter = 'h', .type = ARGS_SWITCH, .offset = offsetof(struct flags, help), .help = "this text" },
 	{ .name = "--version", .letter = 'V', .type = ARGS_SWITCH, .offset = offsetof(struct flags, version),
 	  .help = "print the version" },
@@ -633,7 +657,7 @@ int main(int argc, char **argv)
 		log_error("config", "%s", e.text);
 		return PURSE_EXIT_CONFIG;
 	}
-	exit_code = run(c);
+	exit_code = run(c, f.embedded);
 	config_free(c);
 	return exit_code;
 }

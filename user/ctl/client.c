@@ -215,6 +215,21 @@ int client_follow(const char *socket_path, const char *target, bool (*fn)(void *
 	return ret;
 }
 
+int client_lease(const char *socket_path, int *ret_fd, struct err *e)
+{
+	struct receiving r = { .fd = -1 };
+	int ret = begin(socket_path, "GET", "/v1/lease", NULL, &r, e);
+
+	if (ret == 200) {
+		*ret_fd = TAKE_FD(r.fd);
+		ret = 0;
+	} else if (ret >= 0) {
+		ret = err_set(e, EPROTO, "the daemon answered %d to a request for a lease", ret);
+	}
+	end(&r);
+	return ret;
+}
+
 bool client_is_up(const char *socket_path)
 {
 	CLEANUP_CLOSE int fd = -1;

@@ -23,6 +23,8 @@ void client_answer_done(struct client_answer *a);
 /* GET whose answer has no end: fn gets its bytes as they come and returns false to stop. 0 at the end of the stream. */
 int client_follow(const char *socket_path, const char *target, bool (*fn)(void *ctx, const char *p, size_t n),
 		  void *ctx, struct err *e);
+/* Holds a lease until the descriptor (close-on-exec) is closed: an embedded daemon stays as long. -ENOTCONN as above. */
+int client_lease(const char *socket_path, int *ret_fd, struct err *e);
 /* Is somebody listening? */
 bool client_is_up(const char *socket_path);
 /* Appends "key=value" with what must be escaped escaped; the first one with '?'. */

@@ -92,20 +92,24 @@ int cli_args(struct cli *cli, const struct command *self, const struct args_row 
 	return PURSE_EXIT_OK;
 }
 
+int cli_config_load(struct cli *cli, struct err *e)
+{
+	int r = 0;
+
+	if (cli->config)
+		return 0;
+	config_resolve(cli->config_flag, &cli->config_path, &cli->config_named);
+	r = config_load(cli->config_path, cli->config_named, &cli->config, e);
+	if (r == 0 && config_place(cli->config->run_dir, PURSE_SOCKET_NAME, cli->socket, sizeof(cli->socket)) < 0)
+		r = err_set(e, ENAMETOOLONG, "run_dir \"%s\" is too long for a socket", cli->config->run_dir);
+	return r;
+}
+
 int cli_config(struct cli *cli)
 {
 	struct err e = { "" };
 
-	if (cli->config)
-		return PURSE_EXIT_OK;
-	config_resolve(cli->config_flag, &cli->config_path, &cli->config_named);
-	if (config_load(cli->config_path, cli->config_named, &cli->config, &e) < 0)
-		return cli_fail(&e, PURSE_EXIT_FAILURE);
-	if (config_place(cli->config->run_dir, PURSE_SOCKET_NAME, cli->socket, sizeof(cli->socket)) < 0) {
-		(void)err_set(&e, ENAMETOOLONG, "run_dir \"%s\" is too long for a socket", cli->config->run_dir);
-		return cli_fail(&e, PURSE_EXIT_FAILURE);
-	}
-	return PURSE_EXIT_OK;
+	return cli_config_load(cli, &e) < 0 ? cli_fail(&e, PURSE_EXIT_FAILURE) : PURSE_EXIT_OK;
 }
 
 int cli_call(struct cli *cli, const char *method, const char *target, const char *body, struct client_answer *ret)
@@ -147,7 +151,12 @@ const char *cli_usd(const char *amount, char *mem, size_t size)
 		return "-";
 	if (str_to_usd(str_of(amount + negative), true, &v) < 0)
 		return amount;
-	return usd_show_short(negative ? -v : v, mem, size);
+	/* Below a cent every digit counts: "$0.00" would look free. */
+	if (v > 0 && v < NANOUSD_PER_USD / 100)
+		(void)snprintf(mem, size, "%s$%s", negative ? "-" : "", amount + negative);
+	else
+		(void)usd_show_short(negative ? -v : v, mem, size);
+	return mem;
 }
 
 int64_t cli_now_s(void)

@@ -40,6 +40,7 @@ int cli_usage(const struct command *self, const struct err *e);
 int cli_args(struct cli *cli, const struct command *self, const struct args_row *rows, size_t nrows, void *into,
 	     char **argv, size_t min, size_t max, struct args *ret, bool *ret_done);
 int cli_config(struct cli *cli);
+int cli_config_load(struct cli *cli, struct err *e); /* the same, for those who tell it in their own way */
 /* A call that has to succeed: anything else is printed and becomes the exit code. Then client_answer_done. */
 int cli_call(struct cli *cli, const char *method, const char *target, const char *body, struct client_answer *ret);
 /* The answer as it came, with a line end. */

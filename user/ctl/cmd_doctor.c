@@ -70,13 +70,10 @@ static bool look_at_config(struct visit *v)
 	struct cli *cli = v->cli;
 	struct err e = { "" };
 
-	config_resolve(cli->config_flag, &cli->config_path, &cli->config_named);
-	if (!cli->config && config_load(cli->config_path, cli->config_named, &cli->config, &e) < 0) {
+	if (cli_config_load(cli, &e) < 0) {
 		note(v, "config", BAD, "%s", e.text);
 		return false;
 	}
-	if (cli_config(cli) != PURSE_EXIT_OK)
-		return false;
 	note(v, "config", GOOD, "%s", cli->config->path[0] ? cli->config->path : "no file: built-in defaults");
 	return true;
 }

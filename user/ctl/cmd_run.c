@@ -46,8 +46,10 @@ struct run {
 	struct flags flags;
 	char **argv;
 	char name[GATE_NAME_MAX];
+	uint64_t keep_caps;
 	bool temporary; /* the name is ours: the agent goes at the end */
 	pid_t daemon;   /* started by us */
+	int lease;      /* keeps an embedded daemon, whoever started it */
 	bool has_agent, nested; /* nested: the run has a cgroup of its own below the agent's */
 	char dir[1024];   /* the cgroup of the run */
 	char trust[1200];
@@ -114,6 +116,24 @@ static bool read_figures(const struct run *r, struct figures *ret)
 
 /* ---- before */
 
+/* A daemon that was just about to go leaves between two calls, so: more than once. */
+static int find_daemon(struct run *r, struct err *e)
+{
+	int ret = -ENOTCONN;
+
+	for (int i = 0; i < 3 && ret == -ENOTCONN; i++) {
+		ret = client_lease(r->cli->socket, &r->lease, e);
+		if (ret != -ENOTCONN)
+			break;
+		if (geteuid() != 0)
+			return err_set(e, EPERM, "no daemon is running, and starting one needs root");
+		ret = launch_daemon(r->cli, &r->daemon, e);
+		if (ret == 0)
+			ret = client_lease(r->cli->socket, &r->lease, e);
+	}
+	return ret;
+}
+
 static int start_daemon(struct run *r)
 {
 	struct err e = { "" };
@@ -121,17 +141,26 @@ static int start_daemon(struct run *r)
 
 	if (exit_code)
 		return exit_code;
-	if (trust_dir(r->cli->config, r->trust, sizeof(r->trust)) < 0) {
+	if (trust_dir(r->cli->config, r->trust, sizeof(r->trust)) < 0)
 		(void)err_set(&e, ENAMETOOLONG, "run_dir is too long");
-		return cli_fail(&e, PURSE_EXIT_FAILURE);
-	}
-	if (client_is_up(r->cli->socket))
+	else if (find_daemon(r, &e) == 0)
 		return PURSE_EXIT_OK;
-	if (geteuid() != 0) {
-		(void)err_set(&e, EPERM, "no daemon is running, and starting one needs root");
-		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	return cli_fail(&e, PURSE_EXIT_FAILURE);
+}
+
+/* Ours alone: it is stopped, and we wait for it. With other runs on it stays, and goes after the last of them. */
+static void leave_daemon(struct run *r)
+{
+	struct client_answer a;
+	char leases[16] = "";
+
+	if (r->daemon > 0 && client_call(r->cli->socket, "GET", "/v1/status", NULL, &a, NULL) == 0) {
+		record_field(&a.body, "daemon.leases", leases, sizeof(leases));
+		client_answer_done(&a);
 	}
-	return launch_daemon(r->cli, &r->daemon, &e) < 0 ? cli_fail(&e, PURSE_EXIT_FAILURE) : PURSE_EXIT_OK;
+	if (r->daemon > 0 && (strcmp(leases, "1") == 0 || strcmp(leases, "0") == 0 || !leases[0]))
+		launch_stop(r->daemon);
+	cleanup_close_(&r->lease);
 }
 
 struct found {
@@ -206,9 +235,9 @@ static int make_agent(struct run *r)
 
 /* ---- the command */
 
-_Noreturn static void become_command(const struct run *r, uint64_t keep_caps)
+_Noreturn static void become_command(const struct run *r)
 {
-	struct jail j = { .cgroup_dir = r->dir, .trust_dir = r->trust, .user = r->flags.user, .keep_caps = keep_caps };
+	struct jail j = { .cgroup_dir = r->dir, .trust_dir = r->trust, .user = r->flags.user, .keep_caps = r->keep_caps };
 	struct err e = { "" };
 
 	if (jail_enter(&j, &e) < 0) {
@@ -253,15 +282,11 @@ static void wait_for(struct run *r, pid_t pid)
 static int run_command(struct run *r)
 {
 	struct err e = { "" };
-	uint64_t keep_caps = 0;
 	pid_t pid;
 
-	if (r->flags.keep_caps) {
-		if (jail_keep_caps(r->flags.keep_caps, &keep_caps, &e) < 0)
-			return cli_fail(&e, PURSE_EXIT_USAGE);
+	if (r->flags.keep_caps)
 		(void)fprintf(stderr, "purse: %s keeps %s: with it the command can reach the network past the gate\n", r->argv[0],
 			      r->flags.keep_caps);
-	}
 	/* Asked to stop while things were being made: nothing has run yet. */
 	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	sigset_t pending;
@@ -277,7 +302,7 @@ static int run_command(struct run *r)
 		return cli_fail(&e, PURSE_EXIT_FAILURE);
 	}
 	if (pid == 0)
-		become_command(r, keep_caps);
+		become_command(r);
 	wait_for(r, pid);
 	return PURSE_EXIT_OK;
 }
@@ -423,6 +448,8 @@ static int take_flags(struct run *r, const struct command *self, char **argv, bo
 		return cli_usage(self, &e);
 	}
 	r->argv = args.rest;
+	if (r->flags.keep_caps && jail_keep_caps(r->flags.keep_caps, &r->keep_caps, &e) < 0)
+		return cli_usage(self, &e);
 	exit_code = take_name(r, self);
 	*ret_done = exit_code != PURSE_EXIT_OK;
 	return exit_code;
@@ -430,7 +457,7 @@ static int take_flags(struct run *r, const struct command *self, char **argv, bo
 
 int cmd_run(struct cli *cli, const struct command *self, char **argv)
 {
-	struct run r = { .cli = cli };
+	struct run r = { .cli = cli, .lease = -1 };
 	bool done;
 	int exit_code = take_flags(&r, self, argv, &done);
 
@@ -455,6 +482,6 @@ int cmd_run(struct cli *cli, const struct command *self, char **argv)
 		}
 	}
 	drop_agent(&r);
-	launch_stop(r.daemon);
+	leave_daemon(&r);
 	return exit_code;
 }

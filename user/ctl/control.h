@@ -28,6 +28,7 @@ struct daemon_view {
 	char gate_text[768]; /* why not; "" */
 	bool ledger_healthy;
 	size_t prices;     /* entries in force */
+	unsigned leases;   /* `purse run`s that are on */
 	struct {
 		const char *name;
 		uint64_t value;

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -37,17 +36,14 @@ static int open_log(const struct config *c, char *path, size_t size)
 }
 
 /* In the child. */
-_Noreturn static void become_daemon(const struct cli *cli, int log, pid_t parent)
+_Noreturn static void become_daemon(const struct cli *cli, int log)
 {
 	char path[1024];
-	char *argv[] = { "pursed", "-c", (char *)cli->config_path, NULL };
+	char *argv[] = { "pursed", "--embedded", "-c", (char *)cli->config_path, NULL };
 	sigset_t none;
 
 	/* Away from the terminal: Ctrl-C is for the command, the daemon goes after it. */
 	(void)setsid();
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(1);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)dup2(log, STDERR_FILENO);
@@ -58,7 +54,7 @@ _Noreturn static void become_daemon(const struct cli *cli, int log, pid_t parent
 		(void)dup2(null, STDIN_FILENO);
 	(void)close_range(3, ~0u, 0);
 	if (!cli->config_named)
-		argv[1] = NULL;
+		argv[2] = NULL;
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 8);
 
 	if (n > 0) {
@@ -104,7 +100,7 @@ int launch_daemon(struct cli *cli, pid_t *ret_pid, struct err *e)
 	char path[1200];
 	CLEANUP_CLOSE int log = open_log(cli->config, path, sizeof(path));
 	int64_t deadline = clock_boot_ns() + READY_WAIT_MS * INT64_C(1000000);
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	int status;
 
 	if (log < 0)
@@ -113,7 +109,7 @@ int launch_daemon(struct cli *cli, pid_t *ret_pid, struct err *e)
 	if (pid < 0)
 		return err_set(e, errno, "fork: %s", strerror(errno));
 	if (pid == 0)
-		become_daemon(cli, log, parent);
+		become_daemon(cli, log);
 	while (!is_ready(cli)) {
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			/* Two runs at once: the other one's daemon holds the gate's lock. */

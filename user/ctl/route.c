@@ -18,6 +18,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/events", ROUTE_OWNER, false, "events", route_events },
 	{ "GET", "/v1/ledger", ROUTE_OWNER, true, "ledger", route_ledger },
 	{ "GET", "/v1/audit", ROUTE_OWNER, true, "audit", route_audit },
+	{ "GET", "/v1/lease", ROUTE_OWNER, false, "lease", route_lease },
 	{ "POST", "/v1/reload", ROUTE_OWNER, false, "reload", route_reload },
 	{ "POST", "/v1/agents", ROUTE_OWNER, false, "agent add", route_agent_add },
 	{ "PATCH", "/v1/agents/*", ROUTE_OWNER, false, "agent set", route_agent_set },

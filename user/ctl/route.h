@@ -27,10 +27,16 @@ struct request {
 	char who[128];    /* "uid 0 pid 123 agent set": for the audit trail */
 };
 
+/* An answer without an end lasts until somebody closes. */
+enum answer_length {
+	ANSWER_WHOLE,  /* body is all */
+	ANSWER_EVENTS, /* body, then new events as they happen */
+	ANSWER_LEASE,  /* body, then nothing: the open connection is what counts */
+};
 struct answer {
 	int status;
 	const char *type;  /* content type */
-	bool follow;       /* body is the beginning; new events come behind it, until somebody closes */
+	enum answer_length length;
 	const char *allow; /* with 405 */
 	struct buf *body;
 };
@@ -71,6 +77,7 @@ void route_trust(const struct control *c, const struct request *r, struct answer
 void route_events(const struct control *c, const struct request *r, struct answer *a);
 void route_ledger(const struct control *c, const struct request *r, struct answer *a);
 void route_audit(const struct control *c, const struct request *r, struct answer *a);
+void route_lease(const struct control *c, const struct request *r, struct answer *a);
 void route_reload(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_add(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_set(const struct control *c, const struct request *r, struct answer *a);

@@ -144,6 +144,7 @@ static void put_daemon(struct jsonw *w, const struct control *c, const struct da
 	jsonw_cstr(w, "gate_problem", v->gate_text[0] ? v->gate_text : NULL);
 	jsonw_i64(w, "ledger_queued", (int64_t)ledger_queued(c->ledger));
 	jsonw_i64(w, "prices", (int64_t)v->prices);
+	jsonw_i64(w, "leases", v->leases);
 	jsonw_cstr(w, "config", c->config->path[0] ? c->config->path : NULL);
 	jsonw_object(w, "counts");
 	for (size_t i = 0; i < v->ncounts; i++)
@@ -241,11 +242,22 @@ void route_events(const struct control *c, const struct request *r, struct answe
 	bool bad, follows = query_find(r->query, "follow", mem, sizeof(mem), &bad) && !bad && strcmp(mem, "1") == 0;
 
 	a->type = "application/x-ndjson";
-	a->follow = follows;
+	a->length = follows ? ANSWER_EVENTS : ANSWER_WHOLE;
 	/* Like tail -f: a few for context. */
 	int ret = events_write(c->events, follows ? 10 : CTL_EVENTS_KEPT, a->body);
 	if (ret < 0)
 		answer_refuse(a, 500, "events: %s", strerror(-ret));
+}
+
+/* Held by each `purse run`: an embedded daemon lives as long as somebody holds one. */
+void route_lease(const struct control *c, const struct request *r, struct answer *a)
+{
+	struct jsonw w;
+
+	begin(&w, a);
+	jsonw_i64(&w, "pid", getpid());
+	finish(&w, a);
+	a->length = ANSWER_LEASE;
 }
 
 /* ---- ledger */

@@ -45,7 +45,8 @@ struct conn {
 	bool is_owner;
 	bool has_head;  /* between H1_HEAD and H1_END */
 	bool busy;      /* a job runs for it */
-	bool follows;   /* an endless answer */
+	bool is_endless; /* the answer has no end: events or a lease */
+	bool follows, leases;
 	bool last;      /* close once `out` is written */
 	bool keep_alive;
 	struct events_follower follower;
@@ -77,7 +78,7 @@ struct server {
 	struct loop_timer *resume;
 	struct loop_wake *wake;
 	struct list conns, jobs;
-	unsigned nconns, njobs;
+	unsigned nconns, nleases, njobs; /* leases are conns, but not counted in nconns */
 	pthread_mutex_t lock; /* guards job.done */
 };
 
@@ -101,7 +102,10 @@ static void conn_free(struct conn *c)
 	buf_done(&c->out);
 	(void)close(c->fd);
 	list_remove(&c->node);
-	c->s->nconns--;
+	if (c->leases)
+		c->s->nleases--;
+	else
+		c->s->nconns--;
 	free(c);
 }
 
@@ -119,8 +123,8 @@ static void want(struct conn *c)
 {
 	bool reads = !c->busy && !c->last && buf_len(&c->out) == 0;
 
-	/* A follower says nothing more, but its going away shows as readable. */
-	loop_io_want(c->io, (reads || c->follows ? LOOP_READ : 0) | (buf_len(&c->out) ? LOOP_WRITE : 0));
+	/* Who has an endless answer says nothing more, but its going away shows as readable. */
+	loop_io_want(c->io, (reads || c->is_endless ? LOOP_READ : 0) | (buf_len(&c->out) ? LOOP_WRITE : 0));
 }
 
 /* false: the connection is gone. */
@@ -138,7 +142,7 @@ static bool conn_flush(struct conn *c)
 			return false;
 		}
 		buf_consume(&c->out, (size_t)n);
-		if (!c->follows)
+		if (!c->is_endless)
 			loop_timer_set(c->timer, c->s->idle_ms);
 	}
 	if (buf_len(&c->out) == 0) {
@@ -169,7 +173,7 @@ static int put_head(struct conn *c, const struct answer *a)
 	(void)http_add(&h, STR("Cache-Control"), STR("no-store"));
 	if (a->allow)
 		(void)http_add(&h, STR("Allow"), str_of(a->allow));
-	h.length = a->follow ? HTTP_LENGTH_CHUNKED : HTTP_LENGTH_FIXED;
+	h.length = a->length != ANSWER_WHOLE ? HTTP_LENGTH_CHUNKED : HTTP_LENGTH_FIXED;
 	h.content_length = (int64_t)buf_len(a->body);
 	return h1_write_response(&c->out, &h);
 }
@@ -187,6 +191,24 @@ static void follow_line(void *ctx, const char *line, size_t n)
 		want(c);
 }
 
+/* The answer has begun and will not end. */
+static void conn_go_on(struct conn *c, enum answer_length length)
+{
+	struct server *s = c->s;
+
+	c->is_endless = true;
+	loop_timer_stop(c->timer);
+	if (length == ANSWER_EVENTS) {
+		c->follows = true;
+		c->follower = (struct events_follower){ .fn = follow_line, .ctx = c };
+		events_follow(s->control->events, &c->follower);
+	} else {
+		c->leases = true;
+		s->nconns--;
+		s->nleases++;
+	}
+}
+
 /* Puts the answer on its way and makes the connection ready for what comes next. false: it is gone. */
 static bool conn_answer(struct conn *c, const struct answer *a)
 {
@@ -194,24 +216,20 @@ static bool conn_answer(struct conn *c, const struct answer *a)
 	size_t n = buf_len(a->body);
 
 	if (r == 0 && n > 0)
-		r = a->follow ? h1_write_chunk(&c->out, buf_ptr(a->body), n) : buf_append(&c->out, buf_ptr(a->body), n);
+		r = a->length != ANSWER_WHOLE ? h1_write_chunk(&c->out, buf_ptr(a->body), n) : buf_append(&c->out, buf_ptr(a->body), n);
 	if (r < 0) {
 		log_error("control", "an answer of %zu bytes cannot be written: %s", n, strerror(-r));
 		conn_free(c);
 		return false;
 	}
-	c->last = !c->keep_alive && !a->follow;
+	c->last = !c->keep_alive && a->length == ANSWER_WHOLE;
 	c->has_head = false;
 	buf_clear(&c->body);
 	buf_shrink(&c->body);
-	if (a->follow) {
-		c->follows = true;
-		c->follower = (struct events_follower){ .fn = follow_line, .ctx = c };
-		events_follow(c->s->control->events, &c->follower);
-		loop_timer_stop(c->timer);
-	} else {
+	if (a->length == ANSWER_WHOLE)
 		loop_timer_set(c->timer, c->s->idle_ms);
-	}
+	else
+		conn_go_on(c, a->length);
 	return conn_flush(c);
 }
 
@@ -397,7 +415,7 @@ static void conn_step(struct conn *c)
 	bool more = false;
 
 	/* One request at a time: the next one waits until the answer is written. */
-	while (!more && !c->busy && !c->last && !c->follows && buf_len(&c->out) == 0)
+	while (!more && !c->busy && !c->last && !c->is_endless && buf_len(&c->out) == 0)
 		if (!conn_fact(c, &more))
 			return;
 	if (buf_len(&c->out) > 0 && !conn_flush(c))
@@ -416,8 +434,7 @@ static void conn_readable(struct conn *c)
 		conn_free(c);
 		return;
 	}
-	/* Whoever follows has nothing more to say. */
-	if (c->follows)
+	if (c->is_endless)
 		return;
 	if (buf_append(&c->in, mem, (size_t)n) < 0) {
 		if (conn_refuse(c, 413, "the request is larger than 64 KiB"))
@@ -451,7 +468,7 @@ int server_adopt(struct server *s, int fd)
 	socklen_t len = sizeof(peer);
 	struct conn *c;
 
-	if (s->nconns >= CTL_CONNS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+	if (s->nconns >= CTL_CONNS_MAX || s->nleases >= CTL_LEASES_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
 		static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 		(void)send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -487,6 +504,11 @@ int server_adopt(struct server *s, int fd)
 unsigned server_conns(const struct server *s)
 {
 	return s->nconns;
+}
+
+unsigned server_leases(const struct server *s)
+{
+	return s->nleases;
 }
 
 /* ---- listening */
@@ -590,7 +612,7 @@ void server_free(struct server *s)
 		(void)pthread_join(j->thread, NULL);
 		job_free(j);
 	}
-	ASSERT(s->nconns == 0 && s->njobs == 0);
+	ASSERT(s->nconns == 0 && s->nleases == 0 && s->njobs == 0);
 	if (s->wake)
 		loop_wake_free(s->wake);
 	(void)pthread_mutex_destroy(&s->lock);

@@ -26,5 +26,6 @@ void server_free(struct server *s);
 /* Takes over a connected unix stream socket. */
 int server_adopt(struct server *s, int fd);
 unsigned server_conns(const struct server *s);
+unsigned server_leases(const struct server *s); /* connections that are held open by GET /v1/lease */
 
 #endif

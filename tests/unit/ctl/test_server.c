@@ -42,7 +42,7 @@ static struct {
 	struct events *events;
 	struct control control;
 	struct loop *loop;
-	struct loop_wake *stop, *poke;
+	struct loop_wake *stop, *poke, *count;
 	struct server *server;
 	pthread_t thread;
 	char dir[64], path[96];
@@ -68,6 +68,9 @@ static int reload(void *daemon, struct err *e)
 	t.nreloads++;
 	return t.reload_error ? err_set(e, -t.reload_error, "prices.yaml:3: is wrong") : 0;
 }
+
+static void count_conns(void *ctx);
+static pthread_barrier_t counted;
 
 static void stop_loop(void *ctx)
 {
@@ -115,6 +118,8 @@ static int set_up(void **state)
 	assert_int_equal(loop_new(&t.loop), 0);
 	assert_int_equal(loop_wake_new(t.loop, stop_loop, NULL, &t.stop), 0);
 	assert_int_equal(loop_wake_new(t.loop, put_events, NULL, &t.poke), 0);
+	assert_int_equal(loop_wake_new(t.loop, count_conns, NULL, &t.count), 0);
+	assert_int_equal(pthread_barrier_init(&counted, NULL, 2), 0);
 	/* A file that a dead daemon left. */
 	assert_int_equal(close(open(t.path, O_CREAT | O_WRONLY, 0644)), 0);
 	struct server_options o = { .socket_path = t.path, .idle_ms = IDLE_MS };
@@ -131,6 +136,7 @@ static int tear_down(void **state)
 	server_free(t.server);
 	loop_wake_free(t.stop);
 	loop_wake_free(t.poke);
+	loop_wake_free(t.count);
 	loop_free(t.loop);
 	events_free(t.events);
 	endpoints_free(t.endpoints);
@@ -593,6 +599,50 @@ static void followers_that_do_not_read_are_dropped(void **state)
 	(void)close(fd);
 }
 
+static unsigned conns, leases;
+
+static void count_conns(void *ctx)
+{
+	conns = server_conns(t.server);
+	leases = server_leases(t.server);
+	(void)pthread_barrier_wait(&counted);
+}
+
+static void count(void)
+{
+	loop_wake_send(t.count);
+	(void)pthread_barrier_wait(&counted);
+}
+
+static void leases_outlive_idleness(void **state)
+{
+	struct err e = { "" };
+	int fds[CTL_CONNS_MAX + 8];
+
+	/* More than connections: they are counted apart. */
+	for (size_t i = 0; i < COUNT(fds); i++)
+		if (client_lease(t.path, &fds[i], &e) < 0)
+			fail_msg("%s", e.text);
+	(void)usleep((IDLE_MS + 100) * 1000);
+	count();
+	assert_int_equal(leases, COUNT(fds));
+	assert_int_equal(conns, 0);
+	struct client_answer a;
+
+	assert_int_equal(ask("GET", "/v1/healthz", NULL, &a), 200);
+	client_answer_done(&a);
+	/* What its holder says is not listened to; its going is seen at once. */
+	say(fds[0], "GET /v1/healthz HTTP/1.1\r\n", 26);
+	for (size_t i = 0; i < COUNT(fds); i++)
+		(void)close(fds[i]);
+	for (int i = 0; i < 100 && leases; i++) {
+		(void)usleep(10000);
+		count();
+	}
+	assert_int_equal(leases, 0);
+	assert_int_equal(client_lease("/nonexistent/socket", &fds[0], &e), -ENOTCONN);
+}
+
 static void others_learn_nothing(void **state)
 {
 	static const char *const targets[] = { "/v1/status", "/v1/agents", "/nothing" };
@@ -631,6 +681,7 @@ int main(void)
 		cmocka_unit_test(too_many_connections),
 		cmocka_unit_test(events_are_kept_and_followed),
 		cmocka_unit_test(followers_that_do_not_read_are_dropped),
+		cmocka_unit_test(leases_outlive_idleness),
 		cmocka_unit_test(others_learn_nothing),
 	};
 
