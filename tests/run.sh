@@ -13,6 +13,9 @@ passed=0 failed=0 skipped=0
 reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
 
+crash_test=tests/unit/spend/test_replay # kills itself at the named points, which only that build has
+mapfile -t asan_tests < <(cd tests && ls unit/{base,wire,provider,path,ctl}/test_*.c unit/spend/test_{price,cost,window}.c | sed 's|^|tests/|; s|\.c$||')
+
 say() { printf '\n== %s\n' "$*"; }
 
 count() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3)); }
@@ -26,7 +29,9 @@ finish() {
 build() {
     say "build"
     make --no-print-directory -j"$(nproc)" O="$O" all unit || { count 0 1 0; finish; }
-    make --no-print-directory -j"$(nproc)" O="$O-crash" CRASH=1 all || { count 0 1 0; finish; }
+    make --no-print-directory -j"$(nproc)" O="$O-crash" CRASH=1 all "$O-crash/$crash_test" || { count 0 1 0; finish; }
+    # Whatever is fed by peers, files and users, once more under AddressSanitizer and UBSan.
+    make --no-print-directory -j"$(nproc)" O="$O-asan" SAN=1 "${asan_tests[@]/#/$O-asan/}" || { count 0 1 0; finish; }
 }
 
 lint() {
@@ -44,7 +49,7 @@ unit() {
     f=$(grep '^\[  FAILED  \] [^0-9]' "$out" | sort -u | wc -l)
     s=$(grep '^\[  SKIPPED \] [^0-9]' "$out" | sort -u | wc -l)
     [ $status -ne 0 ] && [ "$f" -eq 0 ] && f=1
-    printf '  %-40s %3d passed%s%s\n' "${program#"$O"/tests/}" "$p" "$([ "$f" -gt 0 ] && echo ", $f FAILED (exit $status)")" \
+    printf '  %-40s %3d passed%s%s\n' "${program#*/tests/}" "$p" "$([ "$f" -gt 0 ] && echo ", $f FAILED (exit $status)")" \
         "$([ "$s" -gt 0 ] && echo ", $s skipped")"
     [ $status -eq 0 ] || tail -40 "$out"
     [ "$s" -gt 0 ] && grep -i -E 'skip|missing|needs' "$out" | head -5
@@ -55,7 +60,14 @@ units() {
     say "unit and BPF tests"
     local t
     for t in "$O"/tests/unit/*/test_* "$O"/tests/bpf/test_*; do
-        [ -x "$t" ] && [ -f "$t" ] && case $t in *.d) ;; *) unit "$t" ;; esac
+        [ -x "$t" ] && [ -f "$t" ] || continue
+        [ -f "tests/${t#"$O"/tests/}.c" ] || continue # a test that is no more
+        [ "${t#"$O"/}" = $crash_test ] && t=$O-crash/$crash_test
+        unit "$t"
+    done
+    say "the same under AddressSanitizer and UBSan"
+    for t in "${asan_tests[@]}"; do
+        unit "$O-asan/$t"
     done
 }
 

@@ -155,9 +155,10 @@ void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited)
 			(void)buf_append(edited, p, n);
 		return;
 	}
+	bool is_bad = false;
 	if (m->decode) {
-		if (decode_feed(m->decode, p, n, &m->plain))
-			return go_blind(m);
+		/* What was decoded before a fault still counts: the usage may be in it. */
+		is_bad = decode_feed(m->decode, p, n, &m->plain) != 0;
 		in = (struct str){ .p = buf_ptr(&m->plain), .n = buf_len(&m->plain) };
 	} else if (m->mode == METER_WHOLE && buf_append(&m->plain, p, n)) {
 		return go_blind(m);
@@ -167,6 +168,8 @@ void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited)
 		if (m->decode)
 			buf_clear(&m->plain);
 	}
+	if (is_bad)
+		go_blind(m);
 }
 
 void meter_end(struct meter *m, struct buf *edited)

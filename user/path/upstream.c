@@ -257,8 +257,8 @@ static void upstream_send(struct upstream *up)
 
 /* ---- answering */
 
-/* One fact; false = stop looking. */
-static bool answer_fact(struct upstream *up, enum h1_fact fact, struct str body, const struct err *e)
+/* One fact; false = stop looking. nleft: bytes behind the fact; behind an answer they make the link useless. */
+static bool answer_fact(struct upstream *up, enum h1_fact fact, struct str body, size_t nleft, const struct err *e)
 {
 	struct link *l = up->link;
 	struct http_head *head = h1_head(l->h1);
@@ -278,7 +278,7 @@ static bool answer_fact(struct upstream *up, enum h1_fact fact, struct str body,
 	case H1_END:
 		if (head->status < 200)
 			return true;
-		upstream_ended(up, head->keep_alive && up->all_sent && h1_is_idle(l->h1) && !tls_has_pending(l->tls));
+		upstream_ended(up, head->keep_alive && up->all_sent && !nleft && h1_is_idle(l->h1) && !tls_has_pending(l->tls));
 		return false;
 	case H1_BAD:
 		upstream_failed(up, REFUSAL_UPSTREAM_PROTOCOL, e->text);
@@ -314,8 +314,10 @@ static void upstream_read(struct upstream *up)
 			return answer_closed(up, got);
 		struct str in = { .p = scratch, .n = (size_t)got }, body = { 0 };
 		struct err e = { 0 };
-		while (!up->gone && answer_fact(up, h1_next(up->link->h1, &in, &body, &e), body, &e))
-			;
+		enum h1_fact fact;
+		do
+			fact = h1_next(up->link->h1, &in, &body, &e);
+		while (answer_fact(up, fact, body, in.n, &e));
 	}
 	if (up->gone)
 		return;
