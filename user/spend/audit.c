@@ -25,7 +25,7 @@ struct audit {
 	struct ledger_view *view;
 	struct places *places;
 	struct map *by_name;       /* -> struct gate_account */
-	struct expected *expected; /* per account: first its own, then with all below */
+	struct expected *expected; /* per account, with all below */
 	struct audit_report report;
 	struct err *e;
 	/* Whose hours are being added: they come account by account. */
@@ -97,14 +97,28 @@ static bool window_has(const struct gate_window *w, int64_t at_s)
 	return at_s >= w->start_s && (w->end_s == 0 || at_s < w->end_s);
 }
 
-static void add_spent(struct audit *a, uint32_t i, int64_t at_s, nanousd cost)
+/*
+ * Up the tree, each account by its own window: one that nobody called for a while still stands in an hour that is over, while those above
+ * it have moved on.
+ */
+static void add_spent(struct audit *a, uint32_t at, int64_t at_s, nanousd cost)
 {
 	a->report.spent += cost;
-	if (i == 0)
+	if (at == 0)
 		a->report.unplaced += cost;
-	for (int k = 0; i && k < WINDOW_COUNT; k++)
-		if (window_has(&a->accounts[i].windows[k], at_s))
-			a->expected[i].spent[k] += cost;
+	for (uint32_t i = at; i; i = a->accounts[i].parent)
+		for (int k = 0; k < WINDOW_COUNT; k++)
+			if (window_has(&a->accounts[i].windows[k], at_s))
+				a->expected[i].spent[k] += cost;
+}
+
+static void add_held(struct audit *a, uint32_t at, int64_t at_s, nanousd amount)
+{
+	a->report.holds++;
+	for (uint32_t i = at; i; i = a->accounts[i].parent)
+		for (int k = 0; k < WINDOW_COUNT; k++)
+			if (window_has(&a->accounts[i].windows[k], at_s))
+				a->expected[i].held[k] += amount;
 }
 
 static void add_hour(void *ctx, const char *account, int64_t hour_s, nanousd cost, uint64_t calls)
@@ -133,38 +147,10 @@ static int add_slots(struct audit *a)
 			if (!known)
 				add_spent(a, i, h->started_realtime_ns / NS_PER_S, h->cost_nanousd);
 		} else if (h->state != GATE_HOLD_FREE) {
-			a->report.holds++;
-			for (int k = 0; i && k < WINDOW_COUNT; k++)
-				if (window_has(&a->accounts[i].windows[k], h->started_realtime_ns / NS_PER_S))
-					a->expected[i].held[k] += h->amount_nanousd;
+			add_held(a, i, h->started_realtime_ns / NS_PER_S, h->amount_nanousd);
 		}
 	}
 	return 0;
-}
-
-static unsigned depth_of(const struct audit *a, uint32_t i)
-{
-	unsigned n = 0;
-
-	for (; i; i = a->accounts[i].parent)
-		n++;
-	return n;
-}
-
-/* From the lowest level up, so that every account is complete before it is added to the one above. */
-static void add_up(struct audit *a)
-{
-	for (unsigned level = GATE_TREE_DEPTH; level > 1; level--)
-		for (uint32_t i = 1; i < a->naccounts; i++) {
-			if (!is_used(a, i) || depth_of(a, i) != level)
-				continue;
-			struct expected *up = &a->expected[a->accounts[i].parent];
-
-			for (int k = 0; k < WINDOW_COUNT; k++) {
-				up->spent[k] += a->expected[i].spent[k];
-				up->held[k] += a->expected[i].held[k];
-			}
-		}
 }
 
 /* ---- what is */
@@ -228,7 +214,6 @@ static int audit(struct audit *a)
 	r = add_slots(a);
 	if (r < 0)
 		return r;
-	add_up(a);
 	return compare(a);
 }
 

@@ -33,12 +33,14 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "spend/ledger_db.h"
 
 #define LEDGER_VERSION 1
 #define LEDGER_APPLICATION_ID 0x70757273 /* "purs" */
 #define BUSY_MS 2000
+#define OPEN_CHECK_BYTES (INT64_C(64) << 20)
 
 static const char schema_1[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
@@ -429,6 +431,23 @@ static int check_pages(struct ledger_db *db, const char *path, struct err *e)
 	return is_fine ? 0 : damaged(path, what, e);
 }
 
+/*
+ * Agents are denied while a daemon starts, and quick_check reads some 50 MB a second and cannot be interrupted: a large ledger is left to
+ * `purse audit`. A handle that failed (DB_CHECK_ALL) is read to the end whatever it takes.
+ */
+static int check_some_pages(struct ledger_db *db, const char *path, struct err *e)
+{
+	int64_t bytes = 0;
+	int r = pragma_i64(db, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()", &bytes);
+
+	if (r < 0)
+		return open_failed(db, path, r, e);
+	if (bytes <= OPEN_CHECK_BYTES)
+		return check_pages(db, path, e);
+	log_info("ledger", "%s has %lld MB: its pages are checked by `purse audit`, not at the start", path, (long long)(bytes >> 20));
+	return 0;
+}
+
 static int migrate(struct ledger_db *db, const char *path, int64_t from, struct err *e)
 {
 	for (int64_t v = from; v < LEDGER_VERSION; v++) {
@@ -500,8 +519,8 @@ static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enu
 
 	if (r < 0)
 		return open_failed(db, path, r, e);
-	if (trust == DB_CHECK_PAGES)
-		r = check_pages(db, path, e);
+	if (trust != DB_CHECK_HEADER)
+		r = trust == DB_CHECK_ALL ? check_pages(db, path, e) : check_some_pages(db, path, e);
 	if (r == 0)
 		r = check_version(db, path, mode, e);
 	return r < 0 ? r : prepare(db, path, mode, e);

@@ -47,7 +47,7 @@ struct ledger_calls {
 	void (*health)(void *ctx, bool healthy, const char *why);
 };
 
-/* Opens or makes FILE, checks it (quick_check, schema version), starts the writer. Errors say what to do. */
+/* Opens or makes FILE, checks it (schema version; quick_check up to 64 MB), starts the writer. Errors say what to do. */
 int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e);
 /* Only reading (and ledger_check), also while a daemon has it open: no writer, nothing is made or migrated. */
 int ledger_peek(const char *path, struct ledger **ret, struct err *e);

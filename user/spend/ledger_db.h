@@ -63,7 +63,7 @@ struct ledger_db;
 /* CREATE makes file and schema where there are none; WRITE wants both to be there. */
 enum db_mode { DB_CREATE, DB_WRITE, DB_READ };
 /* How much is looked at before the file is trusted. */
-enum db_trust { DB_CHECK_PAGES, DB_CHECK_HEADER };
+enum db_trust { DB_CHECK_ALL, DB_CHECK_SOME, DB_CHECK_HEADER };
 int db_open(const char *path, enum db_mode mode, enum db_trust trust, struct ledger_db **ret, struct err *e);
 void db_close(struct ledger_db *db); /* NULL ok */
 const char *db_error(struct ledger_db *db); /* text of the last failure */

@@ -137,7 +137,7 @@ static int writer_connect(struct ledger *l, struct err *e)
 {
 	if (l->db)
 		return 0;
-	int r = db_open(l->path, DB_WRITE, l->suspect ? DB_CHECK_PAGES : DB_CHECK_HEADER, &l->db, e);
+	int r = db_open(l->path, DB_WRITE, l->suspect ? DB_CHECK_ALL : DB_CHECK_HEADER, &l->db, e);
 
 	if (r == 0)
 		l->suspect = false;
@@ -365,7 +365,7 @@ static struct ledger *ledger_alloc(const char *path)
 int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e)
 {
 	struct ledger *l = ledger_alloc(path);
-	int r = l ? db_open(path, DB_CREATE, DB_CHECK_PAGES, &l->db, e) : err_set(e, ENOMEM, "ledger %s: out of memory", path);
+	int r = l ? db_open(path, DB_CREATE, DB_CHECK_SOME, &l->db, e) : err_set(e, ENOMEM, "ledger %s: out of memory", path);
 
 	if (r < 0) {
 		if (l)
