@@ -305,6 +305,10 @@ static void removing(void **state)
 	budget_release(budget, slot);
 	assert_int_equal(agents_remove(agents, "bot", true, "w", NULL, 0, &e), 0);
 	assert_null(enrolled("/cg/purse/bot"));
+	/* Its last row in the gate denied: between the account's end and its own nobody connected on a number without an owner. */
+	for (int i = 0; i < FAKE_MAX; i++)
+		if (strcmp(fake_agents[i].agent.name, "bot") == 0)
+			assert_true(fake_agents[i].agent.flags & GATE_AGENT_PAUSED);
 	assert_int_equal(budget_find(budget, "bot"), 0);
 	assert_int_equal(agents_remove(agents, "team", false, "w", NULL, 0, &e), 0);
 	assert_int_equal(agents_remove(agents, "team", false, "w", NULL, 0, &e), -ENOENT);
