@@ -7,12 +7,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ctl/agents_own.h"
 #include "ctl/units.h"
+#include "ctl_abi.h"
 #include "kern/gate.h"
 
 static int64_t now_s(void)
@@ -276,6 +278,18 @@ int agents_pause(struct agents *a, const char *name, bool paused, const char *wh
 	return push_and_record(a, s, &old_spec, old_flags, who, what.text, e);
 }
 
+/* The cgroup in the place where we make them; one that somebody chose is theirs, and one with processes in it stays. */
+static void drop_cgroup(const struct agents *a, const struct seat *s)
+{
+	char ours[1100];
+
+	if (!s->is_agent)
+		return;
+	(void)snprintf(ours, sizeof(ours), "%s%s" PURSE_AGENTS_CGROUP "/%s", a->mount, a->below, s->spec.name);
+	if (strcmp(s->dir, ours) == 0)
+		(void)rmdir(ours);
+}
+
 /*
  * Denied first, freed last: between "the account is gone" and "the agent is gone" nobody may connect on the name of an
  * account that another agent could be given.
@@ -316,6 +330,7 @@ int agents_remove(struct agents *a, const char *name, bool is_agent, const char 
 	}
 	note_config(s, ret_note, size);
 	seat_expel(a, s);
+	drop_cgroup(a, s);
 	seat_leave(a, s);
 	return 0;
 }

@@ -24,8 +24,8 @@ static int audit_ledger_alone(struct ledger *l, struct client_answer *ret)
 	buf_init(&ret->body, 65536);
 	if (r == 0)
 		return buf_printf(&ret->body, "{\"clean\":true,\"problem\":null,\"accounts\":0,\"windows\":0,\"holds\":0,\"pending\":0,"
-				  "\"over_limit\":0,\"spent\":\"0.00\",\"unplaced\":\"0.00\",\"note\":\"no pinned maps: only the "
-				  "ledger was checked\"}") < 0 ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
+				  "\"over_limit\":0,\"spent\":\"0.00\",\"unplaced\":\"0.00\",\"note\":\"no maps are pinned (pursed has not run since "
+				  "boot), so only the ledger was checked\"}") < 0 ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
 	client_answer_done(ret);
 	return cli_fail(&e, PURSE_EXIT_FAILURE);
 }
@@ -77,6 +77,10 @@ static void show(void *ctx, const char *const *v)
 		(void)printf("NOT CLEAN: %s\n", v[F_PROBLEM]);
 		return;
 	}
+	if (v[F_NOTE][0]) {
+		(void)printf("clean, as far as it can be told: %s\n", v[F_NOTE]);
+		return;
+	}
 	(void)printf("clean: %s windows of %s accounts agree with the ledger; %s on record\n", v[F_WINDOWS], v[F_ACCOUNTS],
 		     cli_usd(v[F_SPENT], mem, sizeof(mem)));
 	(void)printf("%s calls in flight, %s charged and about to be written\n", v[F_HOLDS], v[F_PENDING]);
@@ -84,8 +88,6 @@ static void show(void *ctx, const char *const *v)
 		(void)printf("%s windows stand above their limit: it was cut, or a provider billed more than was held\n", v[F_OVER]);
 	if (strspn(v[F_UNPLACED], "0.") != strlen(v[F_UNPLACED]))
 		(void)printf("%s was spent by accounts that are gone\n", cli_usd(v[F_UNPLACED], mem, sizeof(mem)));
-	if (v[F_NOTE][0])
-		(void)printf("note: %s\n", v[F_NOTE]);
 }
 
 static void look(void *ctx, const char *const *v)
