@@ -36,11 +36,6 @@ void h2_head_free(struct h2_head *h)
 	free(h);
 }
 
-void h2_head_spoil(struct h2_head *h)
-{
-	h->bad = true;
-}
-
 static struct str keep(struct h2_head *h, struct str s)
 {
 	char *to = h->text + h->text_len;

@@ -15,7 +15,6 @@ struct h2_head *h2_head_new(void); /* NULL = no memory */
 void h2_head_free(struct h2_head *h); /* NULL ok */
 /* Copies both. What is wrong sticks and is told by h2_head_finish. */
 void h2_head_field(struct h2_head *h, struct str name, struct str value);
-void h2_head_spoil(struct h2_head *h); /* somebody else saw that it is bad */
 /* NULL: the head may not stand. fin: no body follows. */
 struct http_head *h2_head_finish(struct h2_head *h, bool fin);
 

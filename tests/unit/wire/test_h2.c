@@ -661,10 +661,10 @@ static void test_answer_shapes(void **state)
 	seen_done(&s);
 }
 
-/* Larger than nghttp2 sends by default: an answer with 60 kB of fields arrives. */
+/* As large as HTTP/1.1 lets it in, which is more than nghttp2 sends by default. */
 static void test_a_large_answer_head(void **state)
 {
-	static char big[30 * 1024 + 1];
+	static char big[32750 + 1];
 	struct client c;
 	struct seen s;
 	struct err e = { 0 };
@@ -1086,6 +1086,25 @@ static void test_a_lower_idle_stream_is_a_connection_error(void **state)
 	hand_done(&h);
 }
 
+/* What runs when the connection fails is not completed any more. */
+static void test_nothing_is_told_after_a_connection_error(void **state)
+{
+	struct hand h;
+	uint8_t all[256];
+	size_t n = 0;
+
+	(void)state;
+	hand_init(&h);
+	n += frame(all + n, NGHTTP2_HEADERS, 4, 5, BLOCK);
+	n += frame(all + n, NGHTTP2_HEADERS, 5, 1, BLOCK);
+	n += frame(all + n, NGHTTP2_DATA, 1, 5, "body", 4);
+	hand_feed(&h, all, n);
+	assert_int_equal(h.r, -EPROTO);
+	assert_int_equal(h.s.bodies, 0);
+	assert_tale(&h.s, "head 5 POST a.example / chunked 0\n");
+	hand_done(&h);
+}
+
 /* Trailers that cross our reset are no crime. */
 static void test_headers_on_a_closed_stream_are_not(void **state)
 {
@@ -1386,6 +1405,7 @@ int main(void)
 		cmocka_unit_test(test_not_http2),
 		cmocka_unit_test(test_upper_case),
 		cmocka_unit_test(test_a_lower_idle_stream_is_a_connection_error),
+		cmocka_unit_test(test_nothing_is_told_after_a_connection_error),
 		cmocka_unit_test(test_headers_on_a_closed_stream_are_not),
 		cmocka_unit_test(test_frames_on_a_finished_stream),
 		cmocka_unit_test(test_too_many_streams),

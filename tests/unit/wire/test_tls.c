@@ -539,6 +539,48 @@ static void test_renegotiation_is_refused(void **state)
 	pair_close(&p);
 }
 
+/* The other way: a provider asks our client to start anew. */
+static void test_client_does_not_renegotiate(void **state)
+{
+	struct pair p;
+	struct err e = { 0 };
+	char got[16];
+
+	(void)state;
+	pair_sockets(&p);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	assert_true(sk_X509_push(chain, pki.issuer.x));
+	assert_int_equal(SSL_CTX_use_cert_and_key(ctx, pki.leaf.x, pki.leaf.key, chain, 1), 1);
+	sk_X509_free(chain);
+	SSL *ssl = SSL_new(ctx);
+	SSL_set_fd(ssl, p.fd[1]);
+	SSL_set_accept_state(ssl);
+	assert_int_equal(tls_connect_new(pki.client, p.fd[0], "api.example.com", &p.client), 0);
+	enum tls_want w = TLS_WANT_READ;
+	for (int i = 0; i < 10 && w != TLS_DONE; i++) {
+		w = tls_handshake(p.client, &e);
+		(void)SSL_do_handshake(ssl);
+	}
+	assert_int_equal(w, TLS_DONE);
+	assert_int_equal(SSL_do_handshake(ssl), 1);
+	assert_true(SSL_renegotiate(ssl));
+	assert_int_equal(SSL_do_handshake(ssl), 1); /* the HelloRequest is out */
+	int r = -1;
+	ERR_clear_error();
+	for (int i = 0; i < 10 && r <= 0 && !ERR_peek_error(); i++) {
+		(void)tls_read(p.client, got, sizeof(got));
+		r = SSL_read(ssl, got, sizeof(got));
+	}
+	/* A warning came back and no ClientHello. */
+	assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	pair_close(&p);
+}
+
 static void test_key_updates(void **state)
 {
 	struct pair p;
@@ -667,6 +709,7 @@ int main(void)
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_client_takes_no_protocol_that_it_did_not_offer),
 		cmocka_unit_test(test_renegotiation_is_refused),
+		cmocka_unit_test(test_client_does_not_renegotiate),
 		cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_work_of_one_call_is_bounded),
 		cmocka_unit_test(test_client_that_distrusts_us),
