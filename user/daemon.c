@@ -92,11 +92,8 @@ static void ledger_health(void *ctx, bool healthy, const char *why)
 {
 	struct daemon *d = ctx;
 
+	/* The ledger has logged why. */
 	budget_close_holds(d->budget, !healthy);
-	if (healthy)
-		log_info("ledger", "writes again; calls are taken");
-	else
-		log_error("ledger", "cannot write: %s; new calls are refused until it can", why ? why : "unknown");
 }
 
 /* ---- steps: start and stop of one part each */
@@ -122,6 +119,12 @@ static int start_dirs(struct daemon *d, struct err *e)
 	return r ? r : process_make_dir(d->config->run_dir, e);
 }
 
+/* The gate denies at once, not only after the last beat went stale. */
+static void stop_beating(struct daemon *d)
+{
+	__atomic_store_n(&gate_state(d->gate)->heartbeat_ns, 0, __ATOMIC_RELEASE);
+}
+
 static int start_gate(struct daemon *d, struct err *e)
 {
 	const struct config *c = d->config;
@@ -136,14 +139,13 @@ static int start_gate(struct daemon *d, struct err *e)
 
 	/* Whatever an earlier daemon last said: nobody serves yet. */
 	if (r == 0)
-		__atomic_store_n(&gate_state(d->gate)->heartbeat_ns, 0, __ATOMIC_RELEASE);
+		stop_beating(d);
 	return r;
 }
 
 static void stop_gate(struct daemon *d)
 {
-	/* Agents are told at once, not after the heartbeat went stale. */
-	__atomic_store_n(&gate_state(d->gate)->heartbeat_ns, 0, __ATOMIC_RELEASE);
+	stop_beating(d);
 	gate_close(d->gate);
 }
 
@@ -429,8 +431,10 @@ static void verify(struct daemon *d)
 	bool was_ok = d->gate_ok;
 
 	d->gate_ok = gate_verify(d->gate, &d->gate_error) == 0;
+	if (!d->gate_ok)
+		stop_beating(d);
 	if (was_ok && !d->gate_ok)
-		log_error("gate", "%s; agents are denied until pursed is started again", d->gate_error.text);
+		log_error("daemon", "%s; agents are denied until pursed is started again", d->gate_error.text);
 	if (!was_ok && d->gate_ok)
 		log_info("gate", "attached as it should be");
 }

@@ -37,7 +37,7 @@ static void show_daemon(void *ctx, const char *const *v)
 	if (!is_true(v[D_LEDGER]))
 		(void)printf("ledger: cannot write; new calls are refused until it can\n");
 	if (!is_true(v[D_GATE]))
-		(void)printf("gate: %s\n", v[D_PROBLEM][0] ? v[D_PROBLEM] : "not verified");
+		(void)printf("%s\n", v[D_PROBLEM][0] ? v[D_PROBLEM] : "gate: not verified");
 }
 
 /* ---- agents */
