@@ -72,7 +72,7 @@ struct gate_account {
 	__u32 flags;  /* enum gate_account_flag */
 	__s64 floor_nanousd; /* at or below this much left the gate refuses; default 0 */
 	struct gate_window windows[5]; /* by enum window_kind */
-	__u64 calls;    /* settled calls, counter */
+	__u64 calls;    /* charged calls since the daemon started */
 	__u64 refusals; /* refused calls, counter */
 };
 

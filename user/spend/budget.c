@@ -309,6 +309,7 @@ nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estima
 		h->estimated = estimated;
 		slot_set_state(h, GATE_HOLD_CHARGED);
 		unhold(b, h, cost);
+		STORE(b->rows[h->account].calls, b->rows[h->account].calls + 1);
 	}
 	nanousd overrun = h->cost_nanousd - h->amount_nanousd;
 
@@ -323,10 +324,8 @@ void budget_settled(struct budget *b, uint32_t slot)
 	struct gate_hold *h = slot_get(b, slot);
 
 	ASSERT(slot_state(h) == GATE_HOLD_CHARGED);
-	if (h->account) {
+	if (h->account)
 		b->accounts[h->account].nholds--;
-		STORE(b->rows[h->account].calls, b->rows[h->account].calls + 1);
-	}
 	slot_free(b, slot);
 	(void)pthread_mutex_unlock(&b->lock);
 	CRASH_POINT("settled");
