@@ -302,7 +302,7 @@ static struct path_provider *providers_of(const struct config *c)
 		p[i] = (struct path_provider){
 			.name = from->name, .ops = provider_find(from->dialect), .hosts = from->hosts.v,
 			.nhosts = from->hosts.n, .prefix = from->prefix, .port = (uint16_t)from->port, .addrs = from->addrs,
-			.naddrs = from->addresses.n, .prices_as = from->prices_as, .multiplier_pct = 100,
+			.naddrs = from->addresses.n, .prices_as = from->prices_as, .multiplier_pct = (int)from->price_percent,
 		};
 	}
 	return p;

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import world as worlds
 from world import nano
 
 
@@ -127,3 +128,16 @@ def test_not_an_llm_host_is_spliced(world):
     r = world.curl("bot", "https://other.test/v1/models", "--cacert", str(world.ca.path))
     assert '"data"' in r.stdout, r.stderr
     assert world.ledger() == []
+
+
+def test_a_compatible_host_by_configuration(make_world):
+    """Its own name, prefix, price list and uplift: rows of the config, no code."""
+    w = make_world(names=("llm.example.test",), config={"providers": [
+        {"name": "mine", "dialect": "openai-compatible", "hosts": ["llm.example.test"], "addresses": [worlds.PROVIDER4], "prices_as": "openai",
+         "price_percent": 110}]})
+    r = w.curl("bot", "https://llm.example.test/v1/chat/completions", body={"model": "fake-mini", "max_tokens": 9, "messages": []}, fake="in=101,out=3")
+    assert '"usage"' in r.stdout, r.stderr
+    w.quiet().audit()
+    (call,) = w.ledger()
+    # (101 x 0.15 + 3 x 0.60) dollars per million, and a tenth more, rounded up once
+    assert nano(call["cost"]) == -(-(101 * 150 + 3 * 600) * 110 // 100) and call["provider"] == "mine"

@@ -32,6 +32,7 @@ struct config_provider {
 	struct sockaddr_storage *addrs; /* the same, with `port` set; addresses.n of them */
 	int64_t class; /* enum config_class */
 	const char *prices_as; /* never "": the name by default */
+	int64_t price_percent;
 };
 enum config_class { CONFIG_DEDICATED, CONFIG_SHARED };
 

@@ -26,7 +26,7 @@ static const struct config_row provider_rows[] = {
 	{ .key = "name", .type = CONFIG_WHO, .required = true, .offset = AT(name), .example = "openai",
 	  .help = "what the ledger calls it" },
 	{ .key = "dialect", .type = CONFIG_TEXT, .required = true, .offset = AT(dialect), .example = "openai",
-	  .help = "API family: openai, anthropic" },
+	  .help = "API family: openai, openai-compatible, openai-reporting, anthropic" },
 	{ .key = "hosts", .type = CONFIG_HOSTS, .required = true, .offset = AT(hosts), .max = 64,
 	  .example = "api.openai.com", .help = "host names; .example.com = every name below it" },
 	{ .key = "prefix", .type = CONFIG_PREFIX, .offset = AT(prefix), .fallback = "/v1", .example = "/v1",
@@ -39,6 +39,8 @@ static const struct config_row provider_rows[] = {
 	  .example = "dedicated", .help = "do other services live on the same addresses?" },
 	{ .key = "prices_as", .type = CONFIG_TEXT, .offset = AT(prices_as), .example = "openai",
 	  .help = "name in the price list; default: name" },
+	{ .key = "price_percent", .type = CONFIG_INT, .offset = AT(price_percent), .fallback = "100", .min = 100, .max = 1000,
+	  .example = "110", .help = "what this host charges, in per cent of the list: regional hosts of OpenAI 110" },
 };
 #undef AT
 static const struct config_table provider_table = {
