@@ -58,7 +58,11 @@ UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c t
 .SECONDARY:
 .PHONY: all test unit fuzz fuzz-run demo deps lint asan bench clean install vmlinux.h-again
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(O)/prices.yaml
+
+# purse looks for it there when nothing is installed
+$(O)/prices.yaml: deploy/prices.yaml
+	@cp $< $@
 
 $(O)/pursed: $(O)/user/daemon.o $(call archives,path ctl wire provider spend kern base)
 $(O)/purse: $(O)/user/cli.o $(call archives,ctl wire provider spend kern base)

@@ -557,11 +557,11 @@ static const struct step {
 } steps[] = {
 	{ "loop", start_loop, stop_loop },
 	{ "dirs", start_dirs, NULL },
+	{ "prices", start_prices, stop_prices },
 	{ "gate", start_gate, stop_gate },
 	{ "cgroup", start_cgroup, stop_cgroup },
 	{ "budget", start_budget, stop_budget },
 	{ "ledger", start_ledger, stop_ledger },
-	{ "prices", start_prices, stop_prices },
 	{ "ca", start_ca, stop_ca },
 	{ "agents", start_agents, stop_agents },
 	{ "endpoints", start_endpoints, stop_endpoints },

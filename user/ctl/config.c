@@ -465,6 +465,20 @@ static void put_addresses(struct reading *r, struct config_provider *p, int *ret
 	}
 }
 
+/* Run from the folder it was built in, purse finds the shipped list beside the program. */
+static int find_shipped_prices(struct reading *r, struct config *c)
+{
+	char exe[512], beside[600];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (c->prices.n != 1 || strcmp(c->prices.v[0], CONFIG_SHIPPED_PRICES) || !access(c->prices.v[0], R_OK) || n <= 0)
+		return 0;
+	exe[n] = '\0';
+	*strrchr(exe, '/') = '\0';
+	(void)snprintf(beside, sizeof(beside), "%s/prices.yaml", exe);
+	return access(beside, R_OK) ? 0 : keep(r, str_of(beside), &c->prices.v[0]);
+}
+
 static int read_all(const char *name, const struct yaml *y, struct config *c, struct err *e)
 {
 	struct reading r = { .name = name, .y = y, .arena = c->arena, .e = e };
@@ -483,6 +497,8 @@ static int read_all(const char *name, const struct yaml *y, struct config *c, st
 			c->providers.v[i].prices_as = c->providers.v[i].name;
 		put_addresses(&r, &c->providers.v[i], &ret);
 	}
+	if (ret == 0)
+		ret = find_shipped_prices(&r, c);
 	return ret < 0 ? ret : config_check(y, root, c, e);
 }
 

@@ -18,6 +18,8 @@
 
 struct arena;
 
+#define CONFIG_SHIPPED_PRICES "/usr/local/share/purse/prices.yaml"
+
 struct config_texts {
 	const char **v;
 	size_t n;
@@ -69,7 +71,7 @@ struct config {
 	int64_t body_max_bytes;
 	const char *upstream_ca; /* "" = system roots only */
 	bool http2;
-	struct config_texts prices;
+	struct config_texts prices; /* the default, when it is not installed: prices.yaml beside the program */
 	struct {
 		struct config_provider *v;
 		size_t n;

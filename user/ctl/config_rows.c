@@ -118,7 +118,7 @@ static const struct config_row top_rows[] = {
 	{ .key = "http2", .type = CONFIG_BOOL, .offset = AT(http2), .fallback = "true", .example = "true",
 	  .help = "offer HTTP/2 to agents" },
 	{ .key = "prices", .type = CONFIG_PATHS, .offset = AT(prices), .max = 16,
-	  .fallback = "[/usr/local/share/purse/prices.yaml]", .example = "/usr/local/share/purse/prices.yaml",
+	  .fallback = "[" CONFIG_SHIPPED_PRICES "]", .example = CONFIG_SHIPPED_PRICES,
 	  .help = "price lists; later files replace entries of earlier ones" },
 	{ .key = "providers", .type = CONFIG_ROWS, .offset = AT(providers), .table = &provider_table, .max = 64,
 	  .fallback = "- { name: openai, dialect: openai, hosts: [api.openai.com] }\n"
