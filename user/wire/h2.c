@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * h2.c: one HTTP/2 server connection on nghttp2 with memory in and out. nghttp2 checks framing, HPACK and the order of
- * pseudo-header fields; what may stand in a head is h2_head.c's business. What nghttp2 1.52 does not bound is bounded here.
+ * pseudo-header fields; what may stand in a head is h2_head.c's business, what nghttp2 1.52 does not bound h2_guard.c's.
  */
 #include "wire/h2.h"
 
@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/str.h"
+#include "wire/h2_guard.h"
 #include "wire/h2_head.h"
 
 #define STREAMS_MAX 100
@@ -24,15 +25,10 @@
 #define CONTINUATIONS_MAX 8
 #define RESET_BURST 1000
 #define RESETS_PER_S 33
-#define GLITCHES_MAX 100
-/* Frames that are allowed and achieve nothing: so many at once, and then so many in that time. */
-#define NOISE_MAX 1000
-#define NOISE_NS INT64_C(3000000000)
 #define TINY_WINDOW_UPDATE 256
 /* What a client may still send after it has its whole answer, before its stream is reset. */
 #define DISCARD_MAX (1024 * 1024)
 #define ANSWER_HEAD_MAX (256 * 1024)
-#define GAPS_MAX 16
 
 struct h2_stream {
 	struct list link; /* h2->streams */
@@ -49,26 +45,18 @@ struct h2_stream {
 	struct buf queued;          /* answer body */
 };
 
-struct gap {
-	int32_t from, to;
-};
-
 struct h2 {
 	const struct h2_calls *calls;
 	void *ctx;
 	nghttp2_session *session;
 	struct list streams;
 	size_t nhigh; /* streams to which on_drain is owed */
-	int32_t highest; /* stream id that the client used */
-	struct gap gaps[GAPS_MAX]; /* ids that it left out: used later, they are an error (RFC 9113 5.1.1) */
-	size_t ngaps;
-	unsigned glitches, noise;
-	int64_t noise_since_ns;
+	struct h2_guard guard;
 	const char *dying; /* why no further request is taken; NULL = all is well */
 	bool goaway_sent;
 };
 
-/* ---- floods */
+/* ---- ends that the peer brings about */
 
 /* From here on nghttp2 takes no frame of any stream any more. */
 static void die(struct h2 *h, uint32_t code, const char *why)
@@ -79,23 +67,20 @@ static void die(struct h2 *h, uint32_t code, const char *why)
 	(void)nghttp2_session_terminate_session(h->session, code);
 }
 
-/* A breach of the protocol that costs the peer nothing and us a stream. */
 static void count_glitch(struct h2 *h)
 {
-	if (++h->glitches > GLITCHES_MAX)
-		die(h, NGHTTP2_ENHANCE_YOUR_CALM, "over 100 protocol errors on one connection");
+	const char *enough = h2_guard_glitch(&h->guard);
+
+	if (enough)
+		die(h, NGHTTP2_ENHANCE_YOUR_CALM, enough);
 }
 
 static void count_noise(struct h2 *h)
 {
-	if (++h->noise < NOISE_MAX)
-		return;
-	int64_t now = clock_boot_ns();
+	const char *enough = h2_guard_noise(&h->guard);
 
-	if (now - h->noise_since_ns < NOISE_NS)
-		die(h, NGHTTP2_ENHANCE_YOUR_CALM, "a flood of frames that achieve nothing");
-	h->noise = 0;
-	h->noise_since_ns = now;
+	if (enough)
+		die(h, NGHTTP2_ENHANCE_YOUR_CALM, enough);
 }
 
 /* Frames of unknown types are not told to us; skipping one costs no more than receiving it. */
@@ -172,48 +157,13 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 	return 0;
 }
 
-/* ---- order of stream ids */
-
-static bool is_left_out(const struct h2 *h, int32_t id)
-{
-	for (size_t i = 0; i < h->ngaps; i++)
-		if (id >= h->gaps[i].from && id <= h->gaps[i].to)
-			return true;
-	return false;
-}
-
-static void note_gap(struct h2 *h, int32_t from, int32_t to)
-{
-	if (h->ngaps == GAPS_MAX)
-		memmove(&h->gaps[0], &h->gaps[1], --h->ngaps * sizeof(h->gaps[0]));
-	h->gaps[h->ngaps++] = (struct gap){ .from = from, .to = to };
-}
-
-/*
- * nghttp2 silently ignores HEADERS on an id below the highest, since it cannot tell an id that was never used
- * (connection error) from one that is closed (trailers that crossed our reset: harmless). Clients
- * count by two, so what they leave out is a short list.
- */
-static void check_order(struct h2 *h, int32_t id)
-{
-	if (!(id & 1))
-		return;
-	if (id <= h->highest) {
-		if (is_left_out(h, id))
-			die(h, NGHTTP2_PROTOCOL_ERROR, "a stream id lower than one used before");
-		return;
-	}
-	int32_t next = h->highest ? h->highest + 2 : 1;
-
-	if (id > next)
-		note_gap(h, next, id - 2);
-	h->highest = id;
-}
-
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *ctx)
 {
-	if (hd->type == NGHTTP2_HEADERS)
-		check_order(ctx, hd->stream_id);
+	struct h2 *h = ctx;
+	const char *wrong = hd->type == NGHTTP2_HEADERS ? h2_guard_id(&h->guard, hd->stream_id) : NULL;
+
+	if (wrong)
+		die(h, NGHTTP2_PROTOCOL_ERROR, wrong);
 	return 0;
 }
 
@@ -428,7 +378,7 @@ int h2_new(const struct h2_calls *calls, void *ctx, struct h2 **ret)
 		return -ENOMEM;
 	h->calls = calls;
 	h->ctx = ctx;
-	h->noise_since_ns = clock_boot_ns();
+	h2_guard_init(&h->guard, clock_boot_ns);
 	list_init(&h->streams);
 	if (session_new(h) ||
 	    nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0])) ||

@@ -337,6 +337,21 @@ ssize_t tls_read(struct tls *t, void *p, size_t n)
 	return got ? (ssize_t)got : r;
 }
 
+/*
+ * A write that has to read first: the peer sent half a handshake message. A server may split a large ticket over
+ * records; all that a client has to say after its handshake are five bytes, and one that stops
+ * in the middle of them wants us to turn in circles on a socket that is always writable.
+ */
+static ssize_t write_error(struct tls *t, int r)
+{
+	ssize_t ret = io_error(t, r);
+
+	if (ret != -EAGAIN || t->blocked_on != TLS_WANT_READ || !SSL_is_server(t->ssl))
+		return ret;
+	tls_break(t);
+	return -EPROTO;
+}
+
 ssize_t tls_write(struct tls *t, const void *p, size_t n)
 {
 	size_t sent = 0;
@@ -351,7 +366,7 @@ ssize_t tls_write(struct tls *t, const void *p, size_t n)
 		ERR_clear_error();
 		int ok = SSL_write_ex(t->ssl, (const char *)p + sent, n - sent, &part);
 		sent += part;
-		r = ok ? 1 : io_error(t, ok);
+		r = ok ? 1 : write_error(t, ok);
 	} while (r > 0 && sent < n);
 	if (sent)
 		return (ssize_t)sent;

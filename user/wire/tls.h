@@ -56,9 +56,9 @@ ssize_t tls_read(struct tls *t, void *p, size_t n);
  */
 ssize_t tls_write(struct tls *t, const void *p, size_t n);
 /*
- * After -EAGAIN: what OpenSSL waits for. Usually what one expects, but a peer can make a read wait for writable (a key
- * update while the socket is full) and a write for readable (half a handshake message came): whoever then waits
- * for the expected side only turns in circles or stalls.
+ * After -EAGAIN: what OpenSSL waits for. Usually what one expects, but a read may wait for writable (the answer to a key
+ * update while the socket is full), and on the client side a write for readable (half a ticket came): waiting for the
+ * expected side only turns in circles until the rest comes. On the server side such a write is -EPROTO.
  */
 enum tls_want tls_blocked_on(const struct tls *t);
 /* There is something to read without waiting for the socket: bytes, or the end. Half a record is nothing. */
