@@ -48,6 +48,7 @@ def test_anthropic_shape(make_world):
     w = make_world(agents=[{"name": "bot", "total": "0.000001USD"}])
     r = w.curl("bot", "https://api.anthropic.com/v1/messages", body={"model": "fake-haiku", "max_tokens": 10, "messages": []})
     answer = json.loads(r.stdout)
+    assert "of $0.000001, $0.00 held" in answer["error"]["message"]
     assert answer["type"] == "error" and answer["error"]["type"] == "billing_error" and "request_id" in answer
     assert w.requests() == []
 

@@ -69,6 +69,15 @@ static void reset_text(const struct refusal *r, char *ret, size_t size)
 		(void)strftime(ret, size, "resets at %Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* All digits: the figures of a small budget differ in the last ones. */
+static const char *dollars(nanousd amount, char *ret, size_t size)
+{
+	char exact[32];
+
+	(void)snprintf(ret, size, "$%.*s", (int)(strlen(usd_show(amount, exact, sizeof exact)) - strlen("USD")), exact);
+	return ret;
+}
+
 static void budget_message(const struct refusal *r, char *ret, size_t size)
 {
 	char limit[32], spent[32], held[32], needed[32], reset[64];
@@ -83,8 +92,8 @@ static void budget_message(const struct refusal *r, char *ret, size_t size)
 		       "purse: %s budget of \"%s\" %s: spent %s of %s, %s held by calls in flight, this call needs up to %s; %s.",
 		       window_name(r->window), r->account,
 		       r->reason == REFUSAL_BUDGET ? "is used up" : "is held by calls in flight",
-		       usd_show_short(r->spent, spent, sizeof spent), usd_show_short(r->limit, limit, sizeof limit),
-		       usd_show_short(r->held, held, sizeof held), usd_show_short(r->needed, needed, sizeof needed), reset);
+		       dollars(r->spent, spent, sizeof spent), dollars(r->limit, limit, sizeof limit),
+		       dollars(r->held, held, sizeof held), dollars(r->needed, needed, sizeof needed), reset);
 }
 
 static bool is_budget(enum refusal_reason r)
