@@ -18,10 +18,21 @@
 
 #define SNIFF_MS 5000
 
-static int identify(struct worker *w, const struct sockaddr_storage *peer, struct identity *ret)
+int identity_refresh(struct worker *w, struct identity *who)
 {
 	struct gate_agent agent;
 
+	int r = gate_find_agent(w->env->gate, who->flow.agent_cgroup, &agent);
+	if (r)
+		return r;
+	who->flow.account = agent.account;
+	(void)snprintf(who->agent, sizeof who->agent, "%s", agent.name);
+	(void)snprintf(who->subject, sizeof who->subject, "agent %s", agent.name);
+	return 0;
+}
+
+static int identify(struct worker *w, const struct sockaddr_storage *peer, struct identity *ret)
+{
 	*ret = (struct identity){ 0 };
 	int r = gate_take_flow(w->env->gate, path_netns_cookie(w->path), peer, &ret->flow);
 	if (r)
@@ -31,13 +42,7 @@ static int identify(struct worker *w, const struct sockaddr_storage *peer, struc
 		return 0;
 	}
 	/* Expelled between connect and accept: no agent, no service. */
-	r = gate_find_agent(w->env->gate, ret->flow.agent_cgroup, &agent);
-	if (r)
-		return r;
-	ret->flow.account = agent.account;
-	(void)snprintf(ret->agent, sizeof ret->agent, "%s", agent.name);
-	(void)snprintf(ret->subject, sizeof ret->subject, "agent %s", agent.name);
-	return 0;
+	return identity_refresh(w, ret);
 }
 
 static void accept_one(struct worker *w, int fd, const struct sockaddr_storage *peer)
@@ -75,8 +80,11 @@ void accept_ready(struct worker *w, int listener)
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
-		if (errno != EAGAIN)
-			log_error("egress", "accept: %s; raise the limit of open files", strerror(errno));
+		if (errno == EAGAIN)
+			return;
+		/* The listener stays readable: without a pause this would turn in circles, and log each time. */
+		log_error("egress", "accept: %s; raise the limit of open files", strerror(errno));
+		worker_listen(w, false);
 		return;
 	}
 }

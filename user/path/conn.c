@@ -15,6 +15,7 @@
 #define CONN_MAGIC 0x636f6e6eu
 #define CONN_IN_MAX (256 * 1024)
 #define LINGER_MS 2000
+#define LINGER_READS 16
 
 /* TLS may want to read in order to write and the other way round (a key update). */
 static void conn_watch(struct conn *c)
@@ -116,6 +117,11 @@ void conn_close(struct conn *c)
 	(void)loop_defer(c->worker->loop, conn_free, c);
 }
 
+bool conn_is_busy(struct conn *c)
+{
+	return buf_len(&c->out) || (c->stage->busy && c->stage->busy(c));
+}
+
 void conn_set_stage(struct conn *c, const struct stage *s) { c->stage = s; }
 
 void conn_set_timeout(struct conn *c, int64_t ms)
@@ -175,6 +181,9 @@ int conn_flush(struct conn *c)
 			return -ECONNRESET;
 		}
 		buf_consume(&c->out, (size_t)sent);
+		/* A slow reader of the last answer is not cut while it reads. */
+		if (c->close_when_flushed)
+			conn_set_timeout(c, c->worker->options->response_timeout_ms);
 	}
 	if (c->closed)
 		return -ECONNRESET;
@@ -182,6 +191,7 @@ int conn_flush(struct conn *c)
 	conn_watch(c);
 	if (c->close_when_flushed) {
 		c->close_when_flushed = false;
+		conn_set_timeout(c, LINGER_MS);
 		tls_shutdown(c->tls);
 		(void)shutdown(c->fd, SHUT_WR);
 	}
@@ -192,20 +202,23 @@ int conn_flush(struct conn *c)
 
 static void linger_readable(struct conn *c)
 {
-	char sink[4096];
-	ssize_t got;
+	ssize_t got = 1;
 
-	do
-		got = recv(c->fd, sink, sizeof sink, MSG_DONTWAIT);
-	while (got > 0);
-	if (got == 0 || (errno != EAGAIN && errno != EINTR))
+	/* Bounded: a peer that sends as fast as we read must not keep the loop. */
+	for (int i = 0; i < LINGER_READS && got > 0; i++)
+		got = recv(c->fd, c->worker->scratch, WORKER_SCRATCH, MSG_DONTWAIT);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		conn_close(c);
 }
+
+/* Closing while the peer still sends would reset away what it was told. */
+static bool linger_busy(struct conn *c) { return true; }
 
 const struct stage stage_linger = {
 	.name = "linger",
 	.readable = linger_readable,
 	.timeout = conn_close,
+	.busy = linger_busy,
 };
 
 void conn_finish(struct conn *c)
@@ -216,7 +229,7 @@ void conn_finish(struct conn *c)
 		c->stage->close(c);
 	conn_set_stage(c, &stage_linger);
 	c->close_when_flushed = true;
-	conn_set_timeout(c, LINGER_MS);
+	conn_set_timeout(c, c->worker->options->response_timeout_ms);
 	c->wants = LOOP_READ;
 	(void)conn_flush(c);
 }

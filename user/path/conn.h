@@ -25,12 +25,16 @@ struct identity {
 	char subject[64];          /* "agent bot", for log lines */
 };
 
+/* The agent as it is enrolled now: connections are kept alive for longer than an enrolment may last. -ENOENT: expelled. */
+int identity_refresh(struct worker *w, struct identity *who); /* accept.c */
+
 struct stage {
 	const char *name;
 	void (*readable)(struct conn *c);
 	void (*writable)(struct conn *c); /* after everything queued was written; NULL ok */
 	void (*timeout)(struct conn *c);
 	void (*close)(struct conn *c); /* the conn is going: let go of it; NULL ok */
+	bool (*busy)(struct conn *c);  /* an answer is not out yet, beyond what waits in c->out; NULL ok */
 };
 
 struct conn {
@@ -57,6 +61,7 @@ struct conn {
 /* Takes the descriptor over, also on failure. */
 int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first);
 void conn_close(struct conn *c);
+bool conn_is_busy(struct conn *c); /* some of an answer is still to be written */
 void conn_set_stage(struct conn *c, const struct stage *s);
 void conn_set_timeout(struct conn *c, int64_t ms); /* 0 = none */
 void conn_read_more(struct conn *c, bool on);      /* backpressure towards the agent */

@@ -210,6 +210,15 @@ void exchange_agent_gone(struct exchange *x)
 	exchange_break(x);
 }
 
+void exchange_agent_lost(struct exchange *x)
+{
+	if (x->ended || !x->serve)
+		return;
+	log_warn(x->who.subject, "call %llu: its answer cannot be handed on", (unsigned long long)x->call_id);
+	x->serve->abort(x);
+	exchange_agent_gone(x);
+}
+
 void exchange_drained(struct exchange *x)
 {
 	if (!x->ended && x->step == STEP_FORWARD)

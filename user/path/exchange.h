@@ -99,6 +99,8 @@ bool exchange_body(struct exchange *x, const void *p, size_t n);
 void exchange_body_end(struct exchange *x);
 /* The server says: connection or stream is gone. x->serve must not be used any more. */
 void exchange_agent_gone(struct exchange *x);
+/* The answer cannot be handed on (a head that cannot be written, no memory): the agent's side is aborted, as if it had left. */
+void exchange_agent_lost(struct exchange *x);
 /* The server says: queued bytes went out, more may come. */
 void exchange_drained(struct exchange *x);
 

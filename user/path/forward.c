@@ -98,14 +98,16 @@ static void up_head(void *ctx, struct http_head *head)
 		head->length = HTTP_LENGTH_CHUNKED;
 	}
 	x->answer_begun = true;
-	if (x->serve)
-		(void)x->serve->head(x, head);
+	if (x->serve && !x->serve->head(x, head))
+		exchange_agent_lost(x);
 }
 
 static void pass_on(struct exchange *x, const void *p, size_t n)
 {
-	if (!x->serve || !n || !x->serve->body(x, p, n))
+	if (!x->serve || !n)
 		return;
+	if (!x->serve->body(x, p, n))
+		return exchange_agent_lost(x);
 	if (!x->up_paused && x->serve->queued(x) > CONN_OUT_HIGH) {
 		x->up_paused = true;
 		upstream_pause(x->up, true);
@@ -117,11 +119,11 @@ static void up_body(void *ctx, const void *p, size_t n)
 	struct exchange *x = ctx;
 	struct buf edited;
 
+	/* Read first: passing on may end the exchange, and what came is to count. */
 	if (!x->meter || !meter_edits(x->meter)) {
-		pass_on(x, p, n);
 		if (x->meter)
 			meter_feed(x->meter, p, n, NULL);
-		return;
+		return pass_on(x, p, n);
 	}
 	buf_init(&edited, CONN_OUT_MAX);
 	meter_feed(x->meter, p, n, &edited);
@@ -135,6 +137,9 @@ static void up_batch(void *ctx)
 
 	if (x->serve)
 		x->serve->flush(x);
+	/* All may have gone out at once: then no drain will be told. */
+	if (x->serve)
+		forward_drained(x);
 }
 
 static void meter_finish(struct exchange *x)
@@ -145,8 +150,10 @@ static void meter_finish(struct exchange *x)
 		return;
 	buf_init(&rest, CONN_OUT_MAX);
 	meter_end(x->meter, meter_edits(x->meter) ? &rest : NULL);
-	if (x->serve && buf_len(&rest))
-		(void)x->serve->body(x, buf_ptr(&rest), buf_len(&rest));
+	if (x->serve && buf_len(&rest) && !x->serve->body(x, buf_ptr(&rest), buf_len(&rest))) {
+		x->serve->abort(x);
+		x->serve = NULL;
+	}
 	buf_done(&rest);
 }
 

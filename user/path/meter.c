@@ -15,6 +15,8 @@
 
 /* One event may hold images in base64 or a whole compaction. */
 #define EVENT_MAX (16 * 1024 * 1024)
+/* Where events are held back to be edited: what is longer passes unread, since it must fit what may wait for the agent. */
+#define EDITED_EVENT_MAX (4 * 1024 * 1024)
 #define DECODED_MAX (256 * 1024 * 1024)
 
 enum meter_mode { METER_BLIND, METER_WHOLE, METER_EVENTS };
@@ -64,11 +66,11 @@ struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const 
 	m->mode = media_type_is(head, STR("text/event-stream")) ? METER_EVENTS : METER_WHOLE;
 	buf_init(&m->plain, body_max);
 	open_decoder(m, head);
-	if (m->mode == METER_EVENTS && !(m->sse = sse_new(EVENT_MAX))) {
+	m->edits = m->mode == METER_EVENTS && !m->decode && ask->hide_usage;
+	if (m->mode == METER_EVENTS && !(m->sse = sse_new(m->edits ? EDITED_EVENT_MAX : EVENT_MAX))) {
 		meter_free(m);
 		return NULL;
 	}
-	m->edits = m->mode == METER_EVENTS && !m->decode && ask->hide_usage;
 	return m;
 }
 

@@ -67,8 +67,20 @@ static void set_port(struct sockaddr_storage *ss, uint16_t port)
 		((struct sockaddr_in6 *)ss)->sin6_port = htons(port);
 }
 
+/* Full of names that nobody asked for again, or that an agent made up: starting anew costs each a look-up. */
+static void make_room(struct names *n)
+{
+	struct map *fresh = map_count(n->cache) < CACHED_MAX ? NULL : map_new();
+
+	if (!fresh)
+		return;
+	map_free(n->cache, free);
+	n->cache = fresh;
+}
+
 static void remember(struct names *n, const char *host, const struct sockaddr_storage *addrs, unsigned count)
 {
+	make_room(n);
 	struct cached *c = map_count(n->cache) < CACHED_MAX ? calloc(1, sizeof *c) : NULL;
 	void *old = NULL;
 

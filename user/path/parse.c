@@ -36,6 +36,8 @@ enum stepped route_run(struct exchange *x)
 {
 	const struct http_head *r = &x->request;
 
+	if (identity_refresh(x->worker, &x->who))
+		return refuse_because(x, REFUSAL_BAD_REQUEST, "%s was removed while its connection was open", x->who.subject);
 	if (!is_for_sni(x))
 		return refuse_because(x, REFUSAL_NAME_MISMATCH, "Host is %.*s, the TLS name is %s",
 				      (int)(r->authority.n < 100 ? r->authority.n : 100), r->authority.p, x->sni);

@@ -140,6 +140,8 @@ static void answer_whole(struct exchange *x, const struct refusal_row *row, cons
 	bool is_head = str_eq(x->request.method, STR("HEAD"));
 	if (x->serve->head(x, &head) && (is_head || x->serve->body(x, buf_ptr(&body), buf_len(&body))))
 		x->serve->fin(x);
+	else if (x->serve)
+		x->serve->abort(x);
 	buf_done(&body);
 }
 

@@ -82,6 +82,9 @@ enum stepped reserve_run(struct exchange *x)
 
 	if (x->endpoint == ENDPOINT_FREE)
 		return STEP_NEXT;
+	/* Again, since the body may have taken its time: the account's place in the table may be another's by now. */
+	if (identity_refresh(x->worker, &x->who))
+		return refuse_because(x, REFUSAL_BAD_REQUEST, "%s was removed while its request came", x->who.subject);
 	x->prices = path_prices(x->worker->path);
 	x->price = price_find(x->prices, x->provider->prices_as, x->ask.model, now_ns / 1000000000);
 	if (!x->price)

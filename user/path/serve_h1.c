@@ -79,20 +79,26 @@ static size_t op_queued(const struct exchange *x)
 	return buf_len(&s->conn->out);
 }
 
+/* An answer runs, or who does not read answers would get further ones. */
+static bool must_wait(const struct h1_server *s)
+{
+	return (s->x && s->request_done) || buf_len(&s->conn->out) > CONN_OUT_HIGH;
+}
+
 /* From the loop, not from fin: a train of pipelined refusals must not become a stack of calls. */
 static void next_request(void *ctx)
 {
 	struct conn *c = ctx;
-	struct h1_server *s = c->state;
+	struct h1_server *s = c->state; /* another stage's if it is not ours */
 	struct buf waiting;
 
-	if (c->closed || c->stage != &stage_h1 || s->x)
+	if (c->closed || c->stage != &stage_h1 || must_wait(s))
 		return;
 	waiting = c->in;
 	buf_init(&c->in, waiting.max);
 	h1_feed(s, (struct str){ .p = buf_ptr(&waiting), .n = buf_len(&waiting) });
 	buf_done(&waiting);
-	if (!c->closed)
+	if (!c->closed && c->stage == &stage_h1 && buf_len(&c->in) < PIPELINED_MAX)
 		conn_read_more(c, true);
 }
 
@@ -201,7 +207,8 @@ static void h1_feed(struct h1_server *s, struct str in)
 	for (;;) {
 		struct str body = { 0 };
 		struct err e = { 0 };
-		if (s->x && s->request_done) {
+		/* What waits came before. */
+		if (must_wait(s) || buf_len(&c->in)) {
 			if (buf_append(&c->in, in.p, in.n))
 				return conn_close(c);
 			return conn_read_more(c, buf_len(&c->in) < PIPELINED_MAX);
@@ -237,7 +244,11 @@ static void h1_writable(struct conn *c)
 
 	if (s->x)
 		exchange_drained(s->x);
+	if (buf_len(&c->in) && !c->closed && c->stage == &stage_h1 && !must_wait(s))
+		(void)loop_defer(c->worker->loop, next_request, c);
 }
+
+static bool h1_busy(struct conn *c) { return ((struct h1_server *)c->state)->x != NULL; }
 
 static void h1_timeout(struct conn *c)
 {
@@ -267,6 +278,7 @@ const struct stage stage_h1 = {
 	.writable = h1_writable,
 	.timeout = h1_timeout,
 	.close = h1_closed,
+	.busy = h1_busy,
 };
 
 void h1_server_begin(struct conn *c)

@@ -244,6 +244,9 @@ static void h2_readable(struct conn *c)
 
 static void h2_writable(struct conn *c) { push(c->state); }
 
+/* A stream is there until its last byte was pulled. */
+static bool h2_busy(struct conn *c) { return !list_empty(&((struct h2_server *)c->state)->streams); }
+
 static void h2_timeout(struct conn *c)
 {
 	struct h2_server *s = c->state;
@@ -277,6 +280,7 @@ const struct stage stage_h2 = {
 	.writable = h2_writable,
 	.timeout = h2_timeout,
 	.close = h2_closed,
+	.busy = h2_busy,
 };
 
 void h2_server_begin(struct conn *c)

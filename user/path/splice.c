@@ -18,6 +18,7 @@
 #include "path/names.h"
 
 #define PIPE_BYTES (64 * 1024)
+#define MOVES_MAX 16
 #define IDLE_MS (15 * 60 * 1000)
 
 /* One direction. */
@@ -55,7 +56,8 @@ static void splice_close_state(struct conn *c)
 /* false: broken. */
 static bool pipe_move(struct flow_pipe *p)
 {
-	for (;;) {
+	/* Bounded, so that one fat transfer does not starve the calls: what is left wakes us again. */
+	for (int i = 0; i < MOVES_MAX; i++) {
 		if (!p->ended && buf_len(&p->queued) < PIPE_BYTES) {
 			char *to = buf_reserve(&p->queued, PIPE_BYTES);
 			ssize_t got = to ? recv(p->from, to, PIPE_BYTES, MSG_DONTWAIT) : -1;
@@ -75,7 +77,9 @@ static bool pipe_move(struct flow_pipe *p)
 			return false;
 		buf_consume(&p->queued, (size_t)sent);
 	}
-	buf_shrink(&p->queued);
+	if (buf_len(&p->queued))
+		return true;
+	buf_done(&p->queued); /* most spliced connections are idle most of the time */
 	if (p->ended && !p->told) {
 		p->told = true;
 		(void)shutdown(p->to, SHUT_WR);

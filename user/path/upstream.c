@@ -428,21 +428,23 @@ static void upstream_begin(void *ctx)
 }
 
 /* A small body rides in the head's TLS record: one write, one segment. */
-static void set_pieces(struct upstream *up, const struct str *body, size_t npieces)
+static int set_pieces(struct upstream *up, const struct str *body, size_t npieces)
 {
 	size_t total = 0;
 
 	for (size_t i = 0; i < npieces; i++)
 		total += body[i].n;
-	bool small = total <= RIDE_ALONG;
+	const bool small = total <= RIDE_ALONG;
 	for (size_t i = 0; small && i < npieces; i++)
-		small = !buf_append(&up->head_bytes, body[i].p, body[i].n);
+		if (buf_append(&up->head_bytes, body[i].p, body[i].n))
+			return -ENOMEM;
 	up->pieces[0] = (struct str){ .p = buf_ptr(&up->head_bytes), .n = buf_len(&up->head_bytes) };
 	up->npieces = 1;
 	if (small)
-		return;
+		return 0;
 	memcpy(&up->pieces[1], body, npieces * sizeof *body);
 	up->npieces += npieces;
+	return 0;
 }
 
 int upstream_start(struct upstreams *u, const struct path_provider *p, const char *host, const struct http_head *head,
@@ -460,6 +462,8 @@ int upstream_start(struct upstreams *u, const struct path_provider *p, const cha
 
 	int r = h1_write_request(&up->head_bytes, head);
 	if (!r)
+		r = set_pieces(up, body, npieces);
+	if (!r)
 		r = loop_timer_new(u->worker->loop, timed_out, up, &up->timer);
 	if (!r)
 		r = loop_defer(u->worker->loop, upstream_begin, up);
@@ -470,7 +474,6 @@ int upstream_start(struct upstreams *u, const struct path_provider *p, const cha
 		return r;
 	}
 	up->is_head = str_eq(head->method, STR("HEAD"));
-	set_pieces(up, body, npieces);
 	*ret = up;
 	return 0;
 }

@@ -32,6 +32,14 @@ static void listen6_ready(void *ctx, unsigned ready)
 	accept_ready(w, path_listener(w->path, true));
 }
 
+void worker_listen(struct worker *w, bool on)
+{
+	if (w->listen4)
+		loop_io_want(w->listen4, on ? LOOP_READ : 0);
+	if (w->listen6)
+		loop_io_want(w->listen6, on ? LOOP_READ : 0);
+}
+
 static void drain_begin(struct worker *w)
 {
 	w->draining = true;
@@ -40,13 +48,22 @@ static void drain_begin(struct worker *w)
 	w->listen4 = w->listen6 = NULL;
 }
 
+/* A call is over when it is settled, but the end of its answer may still wait for the agent to read it. */
+static bool answers_are_out(struct worker *w)
+{
+	list_for_each(pos, &w->conns)
+		if (conn_is_busy(list_entry(pos, struct conn, link)))
+			return false;
+	return true;
+}
+
 /* Cutting an exchange settles it at once; its conn goes with it or below. */
 static void drain_step(struct worker *w)
 {
 	if (clock_boot_ns() >= w->drain_until_ns)
 		while (!list_empty(&w->exchanges))
 			exchange_cut(list_entry(w->exchanges.next, struct exchange, link));
-	if (!list_empty(&w->exchanges))
+	else if (!list_empty(&w->exchanges) || !answers_are_out(w))
 		return;
 	list_for_each_safe(pos, tmp, &w->conns)
 		conn_close(list_entry(pos, struct conn, link));
@@ -73,6 +90,8 @@ static void ticked(void *ctx)
 	upstreams_prune(w->upstreams, now);
 	if (w->draining)
 		drain_step(w);
+	else
+		worker_listen(w, true);
 	loop_timer_set(w->tick, TICK_MS);
 }
 
@@ -118,9 +137,6 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 
-	loop_io_want(w->listen4, LOOP_READ);
-	if (w->listen6)
-		loop_io_want(w->listen6, LOOP_READ);
 	ticked(w);
 	loop_run(w->loop);
 	worker_free_parts(w);

@@ -54,6 +54,7 @@ struct worker {
 #define WORKER_COUNT(w, what, by) \
 	__atomic_store_n(&(w)->counts.what, (w)->counts.what + (uint64_t)(by), __ATOMIC_RELAXED)
 
+void worker_listen(struct worker *w, bool on); /* off: until the next tick */
 int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e);
 void worker_stop_join(struct worker *w); /* after path->stopping was set: drains, joins, frees */
 
