@@ -1,25 +1,58 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# make demo: a runaway agent stopped at its budget. With REAL=1 and a key in OPENAI_API_KEY: the same on the real endpoint.
+# tests/demo.sh [BUILD]: a runaway agent stopped at its budget, against a fake provider in a network namespace (tests/lib/demo.py).
+# REAL=1 and OPENAI_API_KEY: the same agent against the real endpoint, for at most 5 cents. MODEL=gpt-5-nano is asked.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 O=$(realpath "${1:-build}")
 MODEL=${MODEL:-gpt-5-nano}
-LOOP='i=0; while i=$((i + 1)); [ $i -le 60 ]; do
-    printf "call %2d: " $i
-    curl -sS -o /tmp/purse-demo.$$ -w "%{http_code}\n" --max-time 60 https://api.openai.com/v1/chat/completions \
-        -H "Authorization: Bearer $OPENAI_API_KEY" -H "content-type: application/json" \
-        -d "{\"model\":\"$MODEL\",\"max_completion_tokens\":200,\"messages\":[{\"role\":\"user\",\"content\":\"Say something else.\"}]}" || break
-    grep -q insufficient_quota /tmp/purse-demo.$$ && { cat /tmp/purse-demo.$$; echo; break; }
-done; rm -f /tmp/purse-demo.$$'
-
+BUDGET=0.05USD
+[ "$(id -u)" = 0 ] || { echo "the demo needs root: it loads BPF programs and makes cgroups"; exit 1; }
+[ -x "$O/pursed" ] || { echo "$O/pursed is missing; run: make O=$O"; exit 1; }
 mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf
-if [ "${REAL:-}" = 1 ]; then
-    [ -n "${OPENAI_API_KEY:-}" ] || { echo "REAL=1 needs OPENAI_API_KEY in the environment"; exit 1; }
-    echo "The real endpoint, model $MODEL, \$0.01 in total. purse run starts a daemon, and stops it after."
-    config=$(mktemp) && trap 'rm -f "$config"' EXIT
-    echo "prices: [$PWD/deploy/prices.yaml]" >"$config"
-    export MODEL
-    exec "$O/purse" -c "$config" run --agent demo --total 0.01USD -- bash -c "$LOOP"
+[ "${REAL:-}" = 1 ] || exec env PURSE_BUILD="$O" python3 tests/lib/demo.py
+
+if [ -z "${OPENAI_API_KEY:-}" ]; then
+    cat <<END
+The demo on the real endpoint needs a key of OpenAI's in the environment. It is used by the agent only, never stored:
+
+    REAL=1 OPENAI_API_KEY=sk-... make demo       # at most $BUDGET; MODEL=$MODEL can be set to another
+
+Without a key:  make demo
+END
+    exit 1
 fi
-exec env PURSE_BUILD="$O" python3 tests/lib/demo.py
+# All of it is the demo's own and goes afterwards: state, pins, and the cgroup that the gate is attached to.
+cgroups=$(awk '$(NF-2) == "cgroup2" || / - cgroup2 / { print $5; exit }' /proc/self/mountinfo)
+name=purse-demo-$$
+folder=$(mktemp -d)
+agent_cgroup=$cgroups/$name/bot
+tidy() {
+    "$O/purse" -c "$folder/purse.yaml" uninstall >/dev/null 2>&1
+    rm -rf "$folder" "/sys/fs/bpf/$name"
+    for c in "$cgroups/$name"/*/ "$cgroups/$name"; do rmdir "$c" 2>/dev/null; done
+}
+trap tidy EXIT
+mkdir -p "$agent_cgroup"
+cat >"$folder/purse.yaml" <<END
+state_dir: $folder/state
+run_dir: $folder/run
+bpffs: /sys/fs/bpf/$name
+cgroup_root: $cgroups/$name
+prices: [$PWD/deploy/prices.yaml]
+END
+export MODEL
+echo "An agent that asks $MODEL the same thing again and again. purse run gives it $BUDGET in total, not a cent more:"
+echo
+"$O/purse" -c "$folder/purse.yaml" run --agent bot --cgroup "/$name/bot" --total "$BUDGET" -- bash -c '
+    for i in $(seq 1 500); do
+        answer=$(curl -sS --max-time 120 -w "\nHTTP %{http_code}" https://api.openai.com/v1/chat/completions \
+            -H "authorization: Bearer $OPENAI_API_KEY" -H "content-type: application/json" \
+            -d "{\"model\":\"$MODEL\",\"max_completion_tokens\":4000,\"messages\":[{\"role\":\"user\",\"content\":\"Tell me a long story.\"}]}" 2>&1)
+        echo "call $i: ${answer##*$'"'\\n'"'}"
+        [[ $answer = *"HTTP 200" ]] || { echo; echo "${answer%$'"'\\n'"'*}"; break; }
+    done'
+echo
+echo "What it cost, call by call:"
+"$O/purse" -c "$folder/purse.yaml" ledger --limit 5
+"$O/purse" -c "$folder/purse.yaml" audit

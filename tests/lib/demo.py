@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo: a namespace of its own, a provider that is not one, and an agent in a loop with a budget of two cents a day."""
+"""The demo: a namespace of its own, a provider that is not one, and an agent in a loop with a budget of five cents a day. Needs no
+Python package. tests/demo.sh starts it."""
 import json
+import shutil
 import subprocess
 import sys
 import time
 
 import world as worlds
 
-BUDGET = "0.02USD"
+BUDGET = "0.05USD"  # a day
+# All that the agent is. Nothing in it knows of purse: no base URL, no proxy, no library.
+AGENT = r"""while :; do
+    curl -sS -w '\nHTTP %{http_code}\n' https://api.openai.com/v1/chat/completions \
+        -H "authorization: Bearer $OPENAI_API_KEY" -H "content-type: application/json" \
+        -d '{"model":"fake-large","max_tokens":'$LENGTH',"messages":[{"role":"user","content":"And what else?"}]}'
+    sleep 0.15
+done"""
+CONNECT = "import socket; socket.create_connection(('198.51.100.10', 443))"
+# What an agent might try instead; one line of Python each.
+WAYS = [("straight to the address", CONNECT),
+        ("by IPv6", "import socket; socket.create_connection(('2001:db8::10', 443))"),
+        ("QUIC, that is UDP", "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('198.51.100.10', 443))"),
+        ("MPTCP", "import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)"),
+        ("a raw socket", "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 6)"),
+        ("from a child process", "import subprocess; subprocess.run(['curl', '-sS', '--noproxy', '*', 'https://198.51.100.10/'])")]
 
 
 class Authority:
@@ -35,83 +52,138 @@ class Authority:
         return f / "leaf.pem", f / "leaf.key"
 
 
+def say(text="", *more):
+    print(text, *more, sep="\n", flush=True)
+
+
 def title(text):
-    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+    say("", f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text)
 
 
-def show(r):
-    print("    " + "\n    ".join((r.stdout + r.stderr).strip().splitlines()), flush=True)
+def indent(text):
+    say("    " + text.strip().replace("\n", "\n    "))
 
 
-def cents(w):
+def type_in(w, *args):
+    """A command of the person who holds the purse, as it would be typed, and what it says."""
+    say("", "    $ purse " + " ".join(args))
+    r = w.purse(*args, check=False)
+    indent(r.stdout + r.stderr)
+
+
+def spent(w):
     day = w.account()["windows"]["day"]
     return f"spent ${day['spent']} of ${day['limit']}"
 
 
-def main():
-    worlds.sweep()
-    w = worlds.World(authority=Authority, agents=[{"name": "bot", "day": BUDGET, "exhausted_below": "0.004USD"}])
+def last_line(text):
+    return text.strip().splitlines()[-1] if text.strip() else "it got through!"
+
+
+class Agent:
+    """The loop, running. Ends when it is told to."""
+
+    def __init__(self, w, answer, length):
+        (w.folder / ".curlrc").write_text(f'header = "x-fake: in=200,out={answer}"\n')  # for the provider: how long it answers
+        self.p = w.spawn("bot", ["bash", "-c", AGENT], env=w.agent_env(CURL_HOME=str(w.folder), LENGTH=str(length)), text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def answers(self):
+        """(HTTP status, everything else that curl said) of call after call."""
+        text = ""
+        for line in self.p.stdout:
+            if line.startswith("HTTP "):
+                yield int(line[5:]), text
+                text = ""
+            else:
+                text += line
+
+    def end(self):
+        self.p.kill()
+        self.p.wait()
+
+
+def run_agent(w, answer, length, first=1):
+    """Until a call does not get its answer. Number of the next call, status and text of the one that failed."""
+    agent = Agent(w, answer, length)
     try:
-        title(f"1. An agent \"bot\" in its own cgroup, {BUDGET} a day. It knows nothing of purse: curl, https://api.openai.com, no base URL.")
-        w.start()
-        show(w.purse("status"))
-
-        title("2. It runs wild: the same call in a loop.")
-        for i in range(1, 100):
-            status, text, r = w.chat(model="fake-large", max_tokens=200, fake="in=200,out=120")
+        for number, (status, text) in enumerate(agent.answers(), first):
             if status != 200:
-                break
+                return number, status, text
             w.quiet()
-            print(f"    call {i:2}: HTTP {status}, {cents(w)}", flush=True)
-        title("3. Stopped, before the money is spent. The kernel refuses the connection:")
-        print("    " + r.stderr.strip())
-        r = w.python("bot", "import socket\nsocket.create_connection(('198.51.100.10', 443))")
-        print("    connect(2) says: " + r.stderr.strip().splitlines()[-1])
-        # glibc tries a UDP connect to each address in order to sort them; those denials are left out here.
-        for line in w.purse("events").stdout.splitlines():
-            if "/tcp" in line:
-                print("    " + line)
+            say(f"    call {number:2}: HTTP 200, {spent(w)}")
+    finally:
+        agent.end()
 
-        title("4. A connection that is still open, or an agent with on_exhausted: explain, gets 402 in the provider's own shape:")
-        w.purse("agent", "set", "bot", "--on-exhausted", "explain")
-        _, text, _ = w.chat(model="fake-large", max_tokens=200)
-        show(subprocess.CompletedProcess([], 0, json.dumps(json.loads(text), indent=2), ""))
-        w.purse("agent", "set", "bot", "--on-exhausted", "refuse")
 
-        title("5. No way round: another address family, UDP, a straight connection to the provider's address.")
-        for name, code in [("IPv6", "socket.create_connection(('2001:db8::10', 443))"),
-                           ("QUIC/UDP", "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('198.51.100.10', 443))"),
-                           ("MPTCP", "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)")]:
-            r = w.python("bot", "import socket\n" + code)
-            print(f"    {name:9} {r.stderr.strip().splitlines()[-1] if r.stderr else 'got through!'}")
+def next_call(w, number):
+    status, _, _ = w.chat(model="fake-large", max_tokens=20)
+    w.quiet()
+    say(f"    call {number:2}: HTTP {status}, {spent(w)}")
 
-        title("6. kill -9 the daemon: closed, not open. Start it again: the same balance.")
-        before = cents(w)
-        w.kill9()
-        r = w.python("bot", "import socket\nsocket.create_connection(('198.51.100.10', 443))")
-        print("    daemon dead:    " + r.stderr.strip().splitlines()[-1])
+
+def story(w):
+    title("1. An agent in a cgroup of its own, with a budget. This is all of it; it knows nothing of purse:")
+    say("")
+    indent(AGENT)
+    type_in(w, "agent", "add", "bot", "--cgroup", f"/{w.name}/bot", "--day", BUDGET, "--exhausted-below", "0.001USD")
+    type_in(w, "status")
+
+    title("2. It runs away.")
+    say("")
+    number, status, text = run_agent(w, answer=120, length=200)
+
+    title(f"3. Call {number} might have cost more than is left. It was not forwarded; this is what an SDK would show, HTTP {status}:")
+    say("")
+    indent(json.dumps(json.loads(text), indent=2))
+
+    title("4. It asks for shorter answers, which still fit. Then there is not even a connection: the kernel says EDQUOT.")
+    say("")
+    number, _, text = run_agent(w, answer=15, length=20, first=number + 1)
+    say(f"    call {number:2}: {last_line(text)}")
+    say("    connect(2) says: " + last_line(w.python("bot", CONNECT).stderr))
+
+    title("5. Ways round it, tried from inside the agent's cgroup:")
+    say("")
+    for name, code in WAYS:
+        say(f"    {name + ':':25}{last_line(w.python('bot', code).stderr)}")
+    say("", "    $ purse events      (the last three)")
+    indent("\n".join(w.purse("events").stdout.splitlines()[-3:]))
+
+    title("6. A person raises the budget; the next call works. Then the daemon is killed with -9: no daemon, no calls.")
+    type_in(w, "agent", "set", "bot", "--day", "0.10USD")
+    next_call(w, number + 1)
+    w.kill9()
+    _, _, r = w.chat(model="fake-large", max_tokens=20)
+    say(f"    daemon killed:   {last_line(r.stderr)}")
+    say("    connect(2) says: " + last_line(w.python("bot", CONNECT).stderr))
+
+    title("7. Started again: the same balance, and kernel and ledger agree.")
+    w.start()
+    type_in(w, "status")
+    type_in(w, "ledger", "--limit", "4")
+    type_in(w, "audit")
+    say("", f"    The provider received {len(w.requests())} calls and billed ${w.billed() / 1e9}; the ledger has {len(w.ledger())}, for ${w.charged() / 1e9}.")
+    if w.billed() != w.charged():
+        raise AssertionError("the demo's provider and the ledger disagree")
+
+
+def main():
+    for tool in ("curl", "openssl", "ip", "nsenter"):
+        if not shutil.which(tool):
+            sys.exit(f"the demo needs {tool}; deploy/install-deps.sh installs what is missing")
+    worlds.sweep()
+    w = worlds.World(authority=Authority, agents=[])
+    try:
         w.start()
-        print("    before:         " + before)
-        print("    after restart:  " + cents(w))
-
-        title("7. The ledger (SQLite), and the proof that kernel map and ledger agree:")
-        show(w.purse("ledger", "--limit", "5"))
-        show(w.purse("audit"))
-        print(f"    The provider billed ${w.billed() / 1e9:.9f}, the ledger says ${w.charged() / 1e9:.9f}.")
-        assert w.billed() == w.charged()
-
-        title("The kernel's own view:")
-        bpftool = worlds.shutil.which("bpftool") or "/usr/sbin/bpftool"
-        print(f"    {bpftool} map dump pinned /sys/fs/bpf/purse/maps/accounts   (here: {w.pins}/maps/accounts)")
-        rows = json.loads(worlds.run(bpftool, "-j", "map", "dump", "pinned", f"{w.pins}/maps/agents").stdout)
-        print("    " + json.dumps(rows[0].get("formatted", rows[0])))
+        story(w)
     finally:
         w.close()
-    print("\nOn your own agent, with your own key:  build/purse run --day 5USD -- python3 my_agent.py"
-          "\nThis demo on the real endpoint:        REAL=1 OPENAI_API_KEY=… make demo")
 
 
 if __name__ == "__main__":
-    start = time.monotonic()
+    begun = time.monotonic()
     main()
-    print(f"\n({time.monotonic() - start:.0f} s; namespace, cgroups, pins and folders of the demo are gone)")
+    say("", f"({time.monotonic() - begun:.0f} s. The demo's namespace, cgroups, pins and folders are gone.)", "",
+        "Your own agent, with your own key:     build/purse run --day 5USD -- python3 my_agent.py",
+        "This demo against the real endpoint:   REAL=1 OPENAI_API_KEY=... make demo      (spends at most $0.05)")
