@@ -11,11 +11,14 @@ Steering, in the request header `x-fake`, comma-separated:
   in=N cached=N w5=N w1h=N   input tokens, and how many of them were cached or written
   delay=S      seconds before the first byte     gap=S  seconds between chunks
   status=N     an error answer, nothing billed   fail=N error event after N chunks (billed: what was made)
-  cut=N        reset the connection after N chunks
-  gzip         content-encoding gzip (not streamed)   nousage   no usage anywhere
+  cut=N        reset the connection after N chunks   at=N   reset it after N bytes of the answer, head and framing counted
+  gzip         content-encoding gzip (streamed: flushed after every event)   nousage   no usage anywhere
   model=NAME   served by another model           tool      answer with a tool call
+  tier=NAME    served in that tier (default: the one asked for, if the model has it)   reason=N   so many output tokens were thought
+  search=N     so many paid web searches (Anthropic)
 """
 import gzip
+import hashlib
 import http.server
 import json
 import socket
@@ -25,6 +28,7 @@ import struct
 import sys
 import threading
 import time
+import zlib
 
 import fake_prices
 
@@ -56,30 +60,37 @@ class Call:
         self.made = 0
         total = int(x.get("in", 12))
         self.usage = {"input": total, "cache_read": int(x.get("cached", 0)), "cache_write_5m": int(x.get("w5", 0)),
-                      "cache_write_1h": int(x.get("w1h", 0))}
+                      "cache_write_1h": int(x.get("w1h", 0)), "web_searches": int(x.get("search", 0))}
+        asked = body.get("service_tier")
+        self.tier = x.get("tier", asked if asked in (fake_prices.find(provider, self.model) or {}) else "default")
+        self.thought = int(x.get("reason", 0))
+        self.sent = hashlib.sha256()  # of the answer's body, decoded
         self.free = False
 
     def bill(self, end):
         usage = dict(self.usage, output=self.made)
-        nano = 0 if self.free else fake_prices.bill(self.provider, self.model, usage)
-        log(bill=nano, provider=self.provider, model=self.model, usage=usage, end=end)
+        tier = "standard" if self.tier == "default" else self.tier
+        nano = 0 if self.free else fake_prices.bill(self.provider, self.model, usage, tier)
+        log(bill=nano, provider=self.provider, model=self.model, usage=usage, tier=self.tier, end=end, sent=self.sent.hexdigest())
 
     # ---- usage in each dialect
     def openai_usage(self):
         u = self.usage
         return {"prompt_tokens": u["input"], "completion_tokens": self.made, "total_tokens": u["input"] + self.made,
-                "prompt_tokens_details": {"cached_tokens": u["cache_read"]}}
+                "prompt_tokens_details": {"cached_tokens": u["cache_read"]},
+                "completion_tokens_details": {"reasoning_tokens": min(self.thought, self.made)}}
 
     def responses_usage(self):
         u = self.usage
         return {"input_tokens": u["input"], "input_tokens_details": {"cached_tokens": u["cache_read"]},
-                "output_tokens": self.made, "output_tokens_details": {"reasoning_tokens": 0},
+                "output_tokens": self.made, "output_tokens_details": {"reasoning_tokens": min(self.thought, self.made)},
                 "total_tokens": u["input"] + self.made}
 
     def anthropic_usage(self, output=None):
         u = self.usage
         written = u["cache_write_5m"] + u["cache_write_1h"]
-        return {"input_tokens": u["input"] - u["cache_read"] - written, "cache_read_input_tokens": u["cache_read"],
+        more = {"server_tool_use": {"web_search_requests": u["web_searches"]}} if u["web_searches"] else {}
+        return {**more, "input_tokens": u["input"] - u["cache_read"] - written, "cache_read_input_tokens": u["cache_read"],
                 "cache_creation_input_tokens": written,
                 "cache_creation": {"ephemeral_5m_input_tokens": u["cache_write_5m"],
                                    "ephemeral_1h_input_tokens": u["cache_write_1h"]},
@@ -92,6 +103,7 @@ class Call:
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 0
+    x, left = {}, None
 
     def setup(self):
         log(conn=self.client_address[0])
@@ -110,10 +122,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         log(junk=fmt % args)
 
     # ---- writing
+    def write(self, data):
+        """All bytes of an answer pass here, so that `at` can cut between any two."""
+        if self.left is not None and self.left <= len(data):
+            self.wfile.write(data[:self.left])
+            time.sleep(0.02)  # a reset must not overtake what it follows
+            self.reset()
+        if self.left is not None:
+            self.left -= len(data)
+        self.wfile.write(data)
+
+    def flush_headers(self):
+        head, self._headers_buffer = b"".join(self._headers_buffer), []
+        self.write(head)
+
     def send_json(self, status, value, headers=()):
         data = json.dumps(value).encode()
+        self.sent.update(data)
         extra = list(headers)
-        if getattr(self, "x", {}).get("gzip"):
+        if self.x.get("gzip"):
             data, extra = gzip.compress(data), extra + [("content-encoding", "gzip")]
         self.send_response(status)
         for name, value in [("content-type", "application/json"), ("x-request-id", f"req-{id(data):x}"),
@@ -122,23 +149,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data)
+            self.write(data)
 
     def begin_stream(self):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
         self.send_header("x-request-id", "req-stream")
+        self.packer = None
+        if self.x.get("gzip"):
+            self.send_header("content-encoding", "gzip")
+            self.packer = zlib.compressobj(wbits=31)
         self.end_headers()
 
     def event(self, value, name=None):
         text = f"event: {name}\n" if name else ""
         text += "data: " + (value if isinstance(value, str) else json.dumps(value)) + "\n\n"
         data = text.encode()
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.sent.update(data)
+        self.chunk(self.packer.compress(data) + self.packer.flush(zlib.Z_SYNC_FLUSH) if self.packer else data)
+
+    def chunk(self, data):
+        self.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def end_stream(self):
-        self.wfile.write(b"0\r\n\r\n")
+        if self.packer:
+            self.chunk(self.packer.flush())
+        self.write(b"0\r\n\r\n")
 
     def reset(self):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -149,22 +186,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # ---- requests
     def do_GET(self):
         log(request=self.path, method=self.command, headers=self.headers.items())
-        self.x = {}
+        self.begin(None)
         self.send_json(200, {"object": "list", "data": [{"id": "fake-mini", "object": "model", "created": 1, "owned_by": "x"}],
                              "has_more": False, "first_id": None, "last_id": None})
 
     do_HEAD = do_GET
 
+    def begin(self, steered):
+        self.x = steering(steered)
+        self.left = int(self.x["at"]) if "at" in self.x else None
+        self.sent = hashlib.sha256()
+
     def do_POST(self):
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         log(request=self.path, method="POST", headers=self.headers.items(), body=raw.decode("utf-8", "replace")[:4000])
-        self.x = steering(self.headers.get("x-fake"))
+        self.begin(self.headers.get("x-fake"))
         path = self.path.partition("?")[0]
         body = json.loads(raw)
         if path == "/v1/messages/count_tokens":
             return self.send_json(200, {"input_tokens": 12})
         provider, whole, stream = ROUTES[path]
         call = Call(provider, body, self.x)
+        self.sent = call.sent
         time.sleep(float(self.x.get("delay", 0)))
         if "status" in self.x:
             return self.answer_error(call, int(self.x["status"]))
@@ -212,7 +255,7 @@ def chat_whole(call):
             {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}]}
     answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": call.model, "choices": [
         {"index": 0, "message": message, "finish_reason": "tool_calls" if "tool" in call.x else "stop", "logprobs": None}],
-        "usage": call.openai_usage()}
+        "usage": call.openai_usage(), "service_tier": call.tier}
     if "nousage" in call.x:
         del answer["usage"]
     return answer
@@ -220,7 +263,7 @@ def chat_whole(call):
 
 def chat_stream(h, call):
     asked = (call.body.get("stream_options") or {}).get("include_usage")
-    frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": call.model}
+    frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": call.model, "service_tier": call.tier}
     if asked:
         frame["usage"] = None
     h.begin_stream()
@@ -240,7 +283,7 @@ def chat_stream(h, call):
 def response_object(call, status):
     return {"id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": call.model, "error": None,
             "incomplete_details": None, "instructions": None, "metadata": {}, "parallel_tool_calls": True, "tool_choice": "auto",
-            "tools": [], "temperature": 1, "top_p": 1, "output": [
+            "tools": [], "service_tier": call.tier, "temperature": 1, "top_p": 1, "output": [
                 {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
                  "content": [{"type": "output_text", "text": call.text(), "annotations": []}]}] if status == "completed" else [],
             "usage": call.responses_usage() if status == "completed" and "nousage" not in call.x else None}
@@ -299,7 +342,8 @@ def messages_stream(h, call):
         h.event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "tok "}}, "content_block_delta")
     h.event({"type": "content_block_stop", "index": 0}, "content_block_stop")
     h.event({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-             "usage": {"output_tokens": call.made}}, "message_delta")
+             "usage": {"output_tokens": call.made, **({"server_tool_use": call.anthropic_usage()["server_tool_use"]} if call.usage["web_searches"] else {})}},
+            "message_delta")
     h.event({"type": "message_stop"}, "message_stop")
     h.end_stream()
 
