@@ -16,6 +16,7 @@
 #define IDLE_MS (5 * 60 * 1000)
 #define REQUEST_MS (60 * 1000)  /* longest pause inside a request */
 #define PIPELINED_MAX (64 * 1024)
+#define ANSWERS_MAX 8 /* in one turn: an exchange gives its memory back at the turn's end */
 
 struct h1_server {
 	struct conn *conn;
@@ -24,9 +25,11 @@ struct h1_server {
 	bool request_done;  /* its request was read to the end */
 	bool no_body;       /* and had nothing to read behind the head */
 	bool keep, chunked; /* of the answer that is being written */
+	unsigned nanswers;  /* since the last turn of next_request */
 };
 
-static void h1_feed(struct h1_server *s, struct str in);
+static void h1_feed(struct h1_server *s, struct str *in);
+static void wait_in_line(struct conn *c);
 
 /* ---- the agent's side of an exchange */
 
@@ -82,7 +85,7 @@ static size_t op_queued(const struct exchange *x)
 /* An answer runs, or who does not read answers would get further ones. */
 static bool must_wait(const struct h1_server *s)
 {
-	return (s->x && s->request_done) || buf_len(&s->conn->out) > CONN_OUT_HIGH;
+	return (s->x && s->request_done) || s->nanswers >= ANSWERS_MAX || buf_len(&s->conn->out) > CONN_OUT_HIGH;
 }
 
 /* From the loop, not from fin: a train of pipelined refusals must not become a stack of calls. */
@@ -92,14 +95,33 @@ static void next_request(void *ctx)
 	struct h1_server *s = c->state; /* another stage's if it is not ours */
 	struct buf waiting;
 
-	if (c->closed || c->stage != &stage_h1 || must_wait(s))
+	if (c->closed || c->stage != &stage_h1)
+		return;
+	s->nanswers = 0;
+	if (must_wait(s))
 		return;
 	waiting = c->in;
 	buf_init(&c->in, waiting.max);
-	h1_feed(s, (struct str){ .p = buf_ptr(&waiting), .n = buf_len(&waiting) });
-	buf_done(&waiting);
-	if (!c->closed && c->stage == &stage_h1 && buf_len(&c->in) < PIPELINED_MAX)
-		conn_read_more(c, true);
+	struct str in = { .p = buf_ptr(&waiting), .n = buf_len(&waiting) };
+	h1_feed(s, &in);
+	if (c->closed || c->stage != &stage_h1)
+		return buf_done(&waiting);
+	buf_consume(&waiting, buf_len(&waiting) - in.n);
+	if (!buf_len(&waiting))
+		buf_done(&waiting);
+	c->in = waiting;
+	wait_in_line(c);
+}
+
+/* What stands in c->in has its turn when what it waits for is over; until then no more than PIPELINED_MAX is taken. */
+static void wait_in_line(struct conn *c)
+{
+	struct h1_server *s = c->state;
+
+	conn_read_more(c, buf_len(&c->in) < PIPELINED_MAX);
+	/* Otherwise op_fin or h1_writable say it. */
+	if (buf_len(&c->in) && s->nanswers >= ANSWERS_MAX)
+		(void)loop_defer(c->worker->loop, next_request, c);
 }
 
 static void op_fin(struct exchange *x)
@@ -111,6 +133,7 @@ static void op_fin(struct exchange *x)
 		(void)h1_write_last_chunk(&c->out);
 	s->x = NULL;
 	s->chunked = false;
+	s->nanswers++;
 	if (!s->keep)
 		return conn_finish(c);
 	if (conn_flush(c) == -ECONNRESET)
@@ -200,20 +223,15 @@ static void take_fact(struct h1_server *s, enum h1_fact fact, struct str body, c
 	}
 }
 
-static void h1_feed(struct h1_server *s, struct str in)
+/* Leaves in *in what has to wait. */
+static void h1_feed(struct h1_server *s, struct str *in)
 {
 	struct conn *c = s->conn;
 
-	for (;;) {
+	while (!must_wait(s)) {
 		struct str body = { 0 };
 		struct err e = { 0 };
-		/* What waits came before. */
-		if (must_wait(s) || buf_len(&c->in)) {
-			if (buf_append(&c->in, in.p, in.n))
-				return conn_close(c);
-			return conn_read_more(c, buf_len(&c->in) < PIPELINED_MAX);
-		}
-		enum h1_fact fact = h1_next(s->h1, &in, &body, &e);
+		enum h1_fact fact = h1_next(s->h1, in, &body, &e);
 		if (fact == H1_MORE)
 			return;
 		take_fact(s, fact, body, &e);
@@ -221,6 +239,20 @@ static void h1_feed(struct h1_server *s, struct str in)
 		if (c->closed || c->stage != &stage_h1)
 			return;
 	}
+}
+
+static void h1_take(struct conn *c, const char *p, size_t n)
+{
+	struct str in = { .p = p, .n = n };
+
+	/* What waits came before. */
+	if (!buf_len(&c->in))
+		h1_feed(c->state, &in);
+	if (c->closed || c->stage != &stage_h1 || !in.n)
+		return;
+	if (buf_append(&c->in, in.p, in.n))
+		return conn_close(c);
+	wait_in_line(c);
 }
 
 static void h1_readable(struct conn *c)
@@ -231,7 +263,7 @@ static void h1_readable(struct conn *c)
 		ssize_t got = conn_read(c, scratch, WORKER_SCRATCH);
 		if (got <= 0)
 			return;
-		h1_feed(c->state, (struct str){ .p = scratch, .n = (size_t)got });
+		h1_take(c, scratch, (size_t)got);
 		if (!c->closed && !(c->wants & LOOP_READ))
 			return;
 	}
@@ -244,7 +276,7 @@ static void h1_writable(struct conn *c)
 
 	if (s->x)
 		exchange_drained(s->x);
-	if (buf_len(&c->in) && !c->closed && c->stage == &stage_h1 && !must_wait(s))
+	if (buf_len(&c->in))
 		(void)loop_defer(c->worker->loop, next_request, c);
 }
 
