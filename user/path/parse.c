@@ -17,14 +17,14 @@ static bool is_for_sni(const struct exchange *x)
 	char host[256];
 	int port = -1;
 
-	return !str_host(x->request.authority, host, sizeof host, &port) && !strcmp(host, x->sni) &&
+	return !str_host(x->request->authority, host, sizeof host, &port) && !strcmp(host, x->sni) &&
 	       (port == -1 || port == x->who.flow.dport);
 }
 
 /* Free paths must be in their plain form: one that only decodes to a free path may be another one to the provider. */
 static bool is_plain_path(const struct exchange *x)
 {
-	struct str rest = x->request.target;
+	struct str rest = x->request->target;
 	struct str path = str_cut(&rest, '?');
 	size_t prefix = strlen(x->provider->prefix);
 
@@ -34,14 +34,14 @@ static bool is_plain_path(const struct exchange *x)
 
 enum stepped route_run(struct exchange *x)
 {
-	const struct http_head *r = &x->request;
+	const struct http_head *r = x->request;
 
 	if (identity_refresh(x->worker, &x->who))
 		return refuse_because(x, REFUSAL_BAD_REQUEST, "%s was removed while its connection was open", x->who.subject);
 	if (!is_for_sni(x))
 		return refuse_because(x, REFUSAL_NAME_MISMATCH, "Host is %.*s, the TLS name is %s",
 				      (int)(r->authority.n < 100 ? r->authority.n : 100), r->authority.p, x->sni);
-	if (provider_path(r->target, x->provider->prefix, x->path, sizeof x->path))
+	if (provider_path(r->target, x->provider->prefix, x->path, EXCHANGE_PATH_MAX))
 		return refuse_because(x, REFUSAL_UNKNOWN_ENDPOINT, "%.*s %.*s", STR_FMT(r->method),
 				      (int)(r->target.n < 120 ? r->target.n : 120), r->target.p);
 	x->endpoint = x->provider->ops->classify(r->method, str_of(x->path));

@@ -137,8 +137,7 @@ static void answer_whole(struct exchange *x, const struct refusal_row *row, cons
 	if (x->refusal.reason == REFUSAL_BUDGET_HELD)
 		(void)http_add(&head, STR("retry-after"), STR("1"));
 	(void)http_add(&head, STR("x-purse-refused"), STR("1"));
-	bool is_head = str_eq(x->request.method, STR("HEAD"));
-	if (x->serve->head(x, &head) && (is_head || x->serve->body(x, buf_ptr(&body), buf_len(&body))))
+	if (x->serve->head(x, &head) && (x->is_head || x->serve->body(x, buf_ptr(&body), buf_len(&body))))
 		x->serve->fin(x);
 	else if (x->serve)
 		x->serve->abort(x);

@@ -47,8 +47,8 @@ static bool op_head(struct exchange *x, const struct http_head *from)
 	struct h1_server *s = x->serve_ctx;
 	struct http_head head = *from;
 
-	s->keep = (s->request_done || s->no_body) && x->request.keep_alive && !x->worker->draining;
-	head.http10 = x->request.http10;
+	s->keep = (s->request_done || s->no_body) && x->keep_alive && !x->worker->draining;
+	head.http10 = x->is_http10;
 	if (head.length == HTTP_LENGTH_CLOSE)
 		head.length = HTTP_LENGTH_CHUNKED;
 	if (head.length == HTTP_LENGTH_CHUNKED && head.http10) {
