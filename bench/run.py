@@ -50,7 +50,7 @@ LOADS = {"one": (1, 800, "chat"), "many": (16, 800, "chat"), "big": (1, 400_000,
 def cpu_s(pid):
     """User and system time of all threads."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    return int(fields[11]) / TICK, int(fields[12]) / TICK
 
 
 def rss_kb(pid):
@@ -91,14 +91,15 @@ class Bench:
         return [TOOLS / "load", "-a", address, "-C", ca, "-c", connections, "-t", seconds, "-b", body, "-m", mode]
 
     def load(self, way, connections, body, mode):
-        """One run: the generator's figures, and CPU microseconds per request of the proxy."""
+        """One run: the generator's figures, and CPU microseconds per request of the proxy, also the kernel's share of it."""
         cgroup, _, _, pid = self.ways[way]
-        before = cpu_s(pid) if pid else 0
+        before = cpu_s(pid or os.getpid())
         r = self.w.in_agent(cgroup, self.generator(way, connections, body, mode, SECONDS), timeout=SECONDS + 30)
         if r.returncode:
             raise AssertionError(f"{way}, {connections} x {mode}: {r.stdout} {r.stderr}")
         figures = json.loads(r.stdout)
-        figures["cpu"] = (cpu_s(pid) - before) * 1e6 / max(figures["calls"], 1) if pid else 0
+        user, kernel = (1e6 * (b - a) / max(figures["calls"], 1) for a, b in zip(before, cpu_s(pid or os.getpid())))
+        figures.update(cpu=user + kernel if pid else 0, kernel=kernel if pid else 0)
         return figures
 
     def compare(self, connections, body, mode):
@@ -186,6 +187,13 @@ class Gate:
             worlds.run(self.bpftool, "cgroup", "detach", folder, "connect4", "pinned", pin, check=False)
             pin.unlink()
 
+    def rounds_ns(self):
+        """A whole socket, connect, close to a closed port: outside the gate's tree, and inside it as a stranger. Without statistics."""
+        where = {"without": self.w.far, "with": "outside"}
+        times = [{k: int(self.w.in_agent(cgroup, [TOOLS / "connects", worlds.OTHER4, 81, self.CONNECTS * 3]).stdout) for k, cgroup in where.items()}
+                 for _ in range(self.ROUNDS)]
+        return {k: statistics.median(t[k] for t in times) for k in where}
+
     def all(self):
         was = self.KNOB.read_text()
         try:
@@ -206,7 +214,9 @@ def main():
         found["loaded_kb"], found["settled"] = b.memory(), b.settled_in_daemon()
         print("… open streams, gate, ledger", file=sys.stderr, flush=True)
         found["streams"] = b.open_streams()
-        found["floor"], found["gate"] = Gate(b.w).all()
+        gate = Gate(b.w)
+        found["connect"] = gate.rounds_ns()
+        found["floor"], found["gate"] = gate.all()
         found["elsewhere"] = b.elsewhere()
         found["ledger"] = b.ledger()
         b.w.audit()
