@@ -6,6 +6,7 @@ Written apart from user/spend/ on purpose: two independent sums have to agree. A
 import json
 import math
 import pathlib
+import re
 from fractions import Fraction
 
 TABLE = json.loads((pathlib.Path(__file__).parent / "fake_prices.json").read_text())
@@ -14,8 +15,8 @@ TIERS = ("standard", "flex", "priority")
 
 
 def find(provider, model):
-    """The price row of a model, or None."""
-    return TABLE.get(provider, {}).get(model)
+    """The price row of a model, or None. A date behind its name does not matter."""
+    return TABLE.get(provider, {}).get(re.sub(r"-20\d\d-\d\d-\d\d$", "", model))
 
 
 def bill(provider, model, usage, tier="standard"):

@@ -20,7 +20,9 @@ Steering, in the request header `x-fake`, comma-separated:
 import gzip
 import hashlib
 import http.server
+import itertools
 import json
+import select
 import socket
 import socketserver
 import ssl
@@ -33,6 +35,7 @@ import zlib
 import fake_prices
 
 LOG = threading.Lock()
+NUMBERS = itertools.count(1)
 
 
 class Gone(Exception):
@@ -71,7 +74,7 @@ class Call:
         usage = dict(self.usage, output=self.made)
         tier = "standard" if self.tier == "default" else self.tier
         nano = 0 if self.free else fake_prices.bill(self.provider, self.model, usage, tier)
-        log(bill=nano, provider=self.provider, model=self.model, usage=usage, tier=self.tier, end=end, sent=self.sent.hexdigest())
+        log(bill=nano, id=self.id, provider=self.provider, model=self.model, usage=usage, tier=self.tier, end=end, sent=self.sent.hexdigest())
 
     # ---- usage in each dialect
     def openai_usage(self):
@@ -126,7 +129,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """All bytes of an answer pass here, so that `at` can cut between any two."""
         if self.left is not None and self.left <= len(data):
             self.wfile.write(data[:self.left])
-            time.sleep(0.02)  # a reset must not overtake what it follows
+            time.sleep(0.005)  # a reset must not overtake what it follows
             self.reset()
         if self.left is not None:
             self.left -= len(data)
@@ -143,7 +146,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.x.get("gzip"):
             data, extra = gzip.compress(data), extra + [("content-encoding", "gzip")]
         self.send_response(status)
-        for name, value in [("content-type", "application/json"), ("x-request-id", f"req-{id(data):x}"),
+        for name, value in [("content-type", "application/json"), ("x-request-id", self.id),
                             ("alt-svc", 'h3=":443"'), ("X-Odd-Case", "Kept"), *extra]:
             self.send_header(name, value)
         self.send_header("content-length", str(len(data)))
@@ -155,7 +158,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
-        self.send_header("x-request-id", "req-stream")
+        self.send_header("x-request-id", self.id)
         self.packer = None
         if self.x.get("gzip"):
             self.send_header("content-encoding", "gzip")
@@ -194,6 +197,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def begin(self, steered):
         self.x = steering(steered)
+        self.id = f"req-{next(NUMBERS)}"
         self.left = int(self.x["at"]) if "at" in self.x else None
         self.sent = hashlib.sha256()
 
@@ -207,7 +211,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_json(200, {"input_tokens": 12})
         provider, whole, stream = ROUTES[path]
         call = Call(provider, body, self.x)
-        self.sent = call.sent
+        self.sent, call.id = call.sent, self.id
         time.sleep(float(self.x.get("delay", 0)))
         if "status" in self.x:
             return self.answer_error(call, int(self.x["status"]))
@@ -235,8 +239,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Before chunk i; counts the token that it stands for."""
         if "cut" in self.x and i == int(self.x["cut"]):
             self.reset()
-        if i:
-            time.sleep(float(self.x.get("gap", 0)))
+        # Nobody pipelines here: what can be read is that the client has gone. Then nothing more is made, as real providers do it.
+        if i and select.select([self.connection], [], [], float(self.x.get("gap", 0)))[0]:
+            raise Gone("the client left")
         call.made += 1
 
     def fails_at(self, call, i):

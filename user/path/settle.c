@@ -76,13 +76,21 @@ static bool is_partial(const struct exchange *x)
 	return x->ask.stream && !x->answer_complete && !x->report.ended;
 }
 
+/* Of a stream that was cut: tokens that may have been made and billed, and were still on their way. About a second's worth. */
+#define IN_FLIGHT_TOKENS 64
+#define IN_FLIGHT_BYTES (3 * IN_FLIGHT_TOKENS) /* cost_estimate takes three bytes for a token */
+
 static nanousd estimate(const struct exchange *x, const struct price *p)
 {
 	const struct report *r = &x->report;
+	int64_t unseen = is_partial(x) ? IN_FLIGHT_BYTES : 0;
 	nanousd cost;
 
-	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes, r->reasoning_hidden, x->held,
-			  &cost))
+	/* Whole answers are sent when they have been made: what was cut off was billed too. */
+	if (!x->ask.stream && is_success(x) && !x->answer_complete)
+		return x->held;
+	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes + unseen, r->reasoning_hidden,
+			  x->held, &cost))
 		return x->held;
 	return cost;
 }
