@@ -3,6 +3,7 @@
 Python package. tests/demo.sh starts it."""
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -172,6 +173,7 @@ def main():
     for tool in ("curl", "openssl", "ip", "nsenter"):
         if not shutil.which(tool):
             sys.exit(f"the demo needs {tool}; deploy/install-deps.sh installs what is missing")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what we made goes on any end
     worlds.sweep()
     w = worlds.World(authority=Authority, agents=[])
     try:
