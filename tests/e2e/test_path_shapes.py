@@ -87,6 +87,56 @@ def test_a_very_long_event_in_an_edited_stream(canned, http, size):
     charged_exactly(w)
 
 
+def test_no_answer_and_an_error_after_output_cost_something(world):
+    """Each by itself: a dear estimate of one call must not hide that another was given away."""
+    for kw in (dict(fake="cut=0"), dict(stream=True, fake="out=9,fail=4"), dict(stream=True, fake="out=9,cut=0")):
+        world.chat(**kw)
+    calls = world.quiet().ledger()
+    assert len(calls) == 3 and all(c["estimated"] and nano(c["held"]) >= nano(c["cost"]) > 0 for c in calls)
+    assert all(nano(c["cost"]) >= b["bill"] for c, b in zip(reversed(calls), world.bills()))
+
+
+def answer_with(**more):
+    body = json.dumps(dict(json.loads(WHOLE), **more)).encode()
+    return head(f"content-length: {len(body)}") + body
+
+
+@pytest.mark.parametrize("more", [dict(model="made-up-9"), dict(usage=None), dict(usage={"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0})],
+                         ids=["unknown-model", "no-usage", "all-zero"])
+def test_what_cannot_be_priced_exactly_is_marked(canned, more):
+    w = canned(answer_with(**more))
+    assert w.chat(args=["-4"])[0] == 200
+    w.quiet().audit()
+    (call,) = w.ledger()
+    assert call["estimated"] and nano(call["held"]) >= nano(call["cost"]) >= (COST if "model" in more else 1)
+
+
+def test_an_error_with_usage_is_charged(canned):
+    """What the provider says it counted is owed, whatever the status."""
+    answer = answer_with().replace(b"200 OK", b"500 Internal Server Error")
+    w = canned(answer)
+    assert w.chat(args=["-4"])[0] == 500
+    charged_exactly(w)
+
+
+def test_usage_is_hidden_in_a_stream_of_told_length(canned):
+    """What was cut out would be missing at the end: the length that the provider told is not handed on."""
+    body = events("a", "b")
+    w = canned(head(f"content-length: {len(body)}", kind="text/event-stream") + body)
+    status, text, r = w.chat(stream=True, args=["-4", "--http1.1", "-i"])
+    assert status == 200 and "[DONE]" in text and "usage" not in text, r.stderr
+    assert "content-length" not in text.lower() and "transfer-encoding: chunked" in text.lower()
+    charged_exactly(w)
+
+
+def test_an_edited_stream_is_asked_for_plain(world):
+    assert world.chat(stream=True, args=["-H", "accept-encoding: gzip"])[0] == 200
+    assert world.chat(args=["-H", "accept-encoding: gzip"])[0] == 200
+    assert world.chat(args=["-H", "accept-encoding: gzip, made-up"])[0] == 200
+    asked = [dict((k.lower(), v) for k, v in r["headers"])["accept-encoding"] for r in world.requests()]
+    assert asked == ["identity", "gzip", "gzip"]
+
+
 def test_a_coded_stream_though_none_was_asked_for(canned):
     """The provider codes against our wish: passed as it came, read all the same."""
     w = canned(head("content-encoding: gzip", "transfer-encoding: chunked", kind="text/event-stream") + chunked(gzip.compress(events("a", "b")), 10))
