@@ -138,6 +138,8 @@ class World:
         chain, key = cert(self.ca) if cert else self.ca.leaf("provider", [*names, "other.test"])
         if provider:
             self.fake = self.spawn(self.far, provider(chain, key))
+            listening = ["nsenter", f"--net={NETNS / self.name}", "ss", "-ltnH", "sport = :443"]
+            wait_for("the provider to listen", lambda: run(*listening).stdout)
             return
         self.fake = self.spawn(self.far, [sys.executable, HERE / "fake_provider.py", chain, key, self.log, PROVIDER4, PROVIDER6, OTHER4],
                                stdout=subprocess.DEVNULL, stderr=open(self.folder / "fake.err", "w"))
