@@ -82,6 +82,7 @@ struct exchange {
 	struct report report;
 	int status; /* of the answer, 0 = none yet */
 	bool answer_complete;
+	bool timed_out; /* the provider was silent for too long */
 	bool up_paused;
 	const char *end; /* how it ended, for the ledger */
 	char request_id[64];

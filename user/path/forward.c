@@ -176,8 +176,9 @@ static void up_failed(void *ctx, enum refusal_reason why, const char *text)
 
 	x->up = NULL;
 	meter_finish(x);
+	x->timed_out = why == REFUSAL_UPSTREAM_TIMEOUT;
 	if (x->hold == HOLD_SENT)
-		x->end = why == REFUSAL_UPSTREAM_TIMEOUT ? "timeout" : "provider-cut";
+		x->end = x->timed_out ? "timeout" : "provider-cut";
 	log_warn(x->who.subject, "%s: %s", x->sni, text);
 	(void)refuse_because(x, why, "%s", text);
 	exchange_fail(x);

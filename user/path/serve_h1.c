@@ -66,7 +66,8 @@ static bool op_body(struct exchange *x, const void *p, size_t n)
 
 	if (!n)
 		return true;
-	conn_set_timeout(s->conn, x->worker->options->response_timeout_ms);
+	/* Later than the provider's own timer, which ends the call with its reason. */
+	conn_set_timeout(s->conn, x->worker->options->response_timeout_ms * 2);
 	return !(s->chunked ? h1_write_chunk(&s->conn->out, p, n) : buf_append(&s->conn->out, p, n));
 }
 

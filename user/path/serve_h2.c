@@ -80,7 +80,8 @@ static bool op_body(struct exchange *x, const void *p, size_t n)
 {
 	struct h2_stream *st = x->serve_ctx;
 
-	conn_set_timeout(st->server->conn, x->worker->options->response_timeout_ms);
+	/* Later than the provider's own timer, which ends the call with its reason. */
+	conn_set_timeout(st->server->conn, x->worker->options->response_timeout_ms * 2);
 	return !n || !h2_body(st->server->h2, st->id, p, n, false);
 }
 

@@ -86,8 +86,8 @@ static nanousd estimate(const struct exchange *x, const struct price *p)
 	int64_t unseen = is_partial(x) ? IN_FLIGHT_BYTES : 0;
 	nanousd cost;
 
-	/* Whole answers are sent when they have been made: what was cut off was billed too. */
-	if (!x->ask.stream && is_success(x) && !x->answer_complete)
+	/* Whole answers are made before they are sent: what was cut off, or did not come in time, was billed too. */
+	if (!x->ask.stream && !x->answer_complete && (is_success(x) || x->timed_out))
 		return x->held;
 	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes + unseen, r->reasoning_hidden,
 			  x->held, &cost))
