@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is held before a call goes out, and what is refused because no bound can be held: seen in the ledger and at the provider."""
 import json
+import sys
 
 import pytest
 import world as worlds
@@ -35,9 +36,10 @@ def test_the_hold_knows_what_makes_a_call_dear(world):
 
 def test_a_released_hold_leaves_nothing(make_world):
     """What was held for a call that never left is given back whole."""
-    w = make_world(provider=lambda chain, key: ["sleep", "1000"])
+    hangs_up = "import socket, sys\nl = socket.create_server((sys.argv[1], 443))\nwhile True: l.accept()[0].close()"
+    w = make_world(provider=lambda chain, key: [sys.executable, "-c", hangs_up, worlds.PROVIDER4])
     for _ in range(2):
-        assert w.chat()[0] == 502
+        assert w.chat(args=["-4"])[0] == 502
     w.quiet().audit()
     assert w.ledger() == [] and nano(w.account()["windows"]["day"]["held"]) == 0
 
