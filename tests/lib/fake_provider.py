@@ -144,7 +144,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.sent.update(data)
         extra = list(headers)
         if self.x.get("gzip"):
-            data, extra = gzip.compress(data), extra + [("content-encoding", "gzip")]
+            data, extra = gzip.compress(data, mtime=0), extra + [("content-encoding", "gzip")]
         self.send_response(status)
         for name, value in [("content-type", "application/json"), ("x-request-id", self.id),
                             ("alt-svc", 'h3=":443"'), ("X-Odd-Case", "Kept"), *extra]:
