@@ -23,7 +23,7 @@ struct tls {
 	struct tls_sock sock;
 	bool offer_h2;
 	bool broken; /* a fatal error was seen: OpenSSL must not be asked again */
-	bool cert_failed, cert_is_own, distrusted;
+	bool cert_failed, cert_is_own, distrusted, left_silently;
 	int cert_error, cert_depth;
 	bool read_over; /* read_end is the answer of every further tls_read */
 	bool read_end_untold;
@@ -162,14 +162,27 @@ static bool is_distrust(int reason)
 	}
 }
 
+/* We are the server, our certificate is out, and all that is missing is the client's part. */
+static bool certificate_was_shown(const struct tls *t)
+{
+	if (!SSL_is_server(t->ssl) || SSL_session_reused(t->ssl))
+		return false;
+	/* TLS 1.3: our Finished is out, theirs is not in; TLS 1.2: ServerHelloDone was said. */
+	return (SSL_in_init(t->ssl) && SSL_get_finished(t->ssl, NULL, 0) > 0) ||
+	       SSL_get_state(t->ssl) == TLS_ST_SW_SRVR_DONE;
+}
+
 /* Marks the connection as unusable and keeps what the error queue knows. */
 static void tls_break(struct tls *t)
 {
-	int reason = ERR_GET_REASON(ERR_peek_error());
+	unsigned long first = ERR_peek_error();
 
 	t->broken = true;
-	if (ERR_peek_error() && is_distrust(reason))
+	if (first && is_distrust(ERR_GET_REASON(first)))
 		t->distrusted = true;
+	/* Node and Java's HttpClient hang up without an alert. */
+	if ((t->sock.ended || t->sock.error) && certificate_was_shown(t))
+		t->distrusted = t->left_silently = true;
 }
 
 /* What OpenSSL's words leave open: what to do about it. */
@@ -184,6 +197,12 @@ static const char *cert_advice(int error)
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		return "; is this machine's clock right?";
+	case X509_V_ERR_MISSING_AUTHORITY_KEY_IDENTIFIER:
+	case X509_V_ERR_MISSING_SUBJECT_KEY_IDENTIFIER:
+		return "; RFC 5280 wants it in all but self-signed certificates: have this one made again";
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+		return "; put a current list into upstream_ca";
 	default:
 		return "";
 	}
@@ -210,6 +229,8 @@ static void say_failure(const struct tls *t, struct err *e)
 
 	if (t->cert_failed)
 		say_cert_error(t, e);
+	else if (t->left_silently)
+		(void)err_set(e, ECONNRESET, "the client hung up when it saw the certificate");
 	else if (ERR_peek_error() && reason > SSL_AD_REASON_OFFSET)
 		(void)err_set(e, EPROTO, "%s%sthe other side refused with the alert \"%s\"", who, colon,
 			      SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
@@ -306,6 +327,18 @@ static ssize_t io_error(struct tls *t, int r)
 	return ret;
 }
 
+/*
+ * OpenSSL has no whole record left. It also gives its buffers back: it allocates the one for writing whenever a ticket
+ * comes, and would hold it until the next write. In the middle of a record, versions before 3.0.14 freed what they
+ * still read into (CVE-2024-4741).
+ */
+static void stop_reading(struct tls *t)
+{
+	t->sock.fresh = false;
+	if (!strcmp(SSL_rstate_string(t->ssl), "RH"))
+		(void)SSL_free_buffers(t->ssl);
+}
+
 ssize_t tls_read(struct tls *t, void *p, size_t n)
 {
 	size_t got = 0;
@@ -328,7 +361,7 @@ ssize_t tls_read(struct tls *t, void *p, size_t n)
 		r = ok ? 1 : io_error(t, ok);
 	} while (r > 0 && got < n);
 	if (r == -EAGAIN)
-		t->sock.fresh = false;
+		stop_reading(t);
 	if (r > 0 || r == -EAGAIN)
 		return got ? (ssize_t)got : -EAGAIN;
 	t->read_over = true;

@@ -19,9 +19,10 @@ struct tls;
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx *c); /* NULL ok */
 /*
- * Towards providers: verifies the chain against the system roots and, if not NULL, also the PEM file extra_ca;
- * host names without CN fallback and without partial wildcards. own_keys (at most 2): a
- * chain that holds a certificate with such a SubjectPublicKeyInfo SHA-256 is refused, so that our own CA never vouches for a provider.
+ * Towards providers: verifies the chain against the system roots and, if not NULL, also the PEM file extra_ca, which
+ * may hold revocation lists, too (no list of an issuer = nothing is known); host names without CN fallback and without
+ * partial wildcards. own_keys (at most 2): a chain that holds a certificate with such a SubjectPublicKeyInfo SHA-256 is
+ * refused, so that our own CA never vouches for a provider.
  */
 int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32], size_t nown_keys, struct tls_ctx **ret,
 		       struct err *e);
@@ -40,7 +41,8 @@ enum tls_want { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_FAILED };
 enum tls_want tls_handshake(struct tls *t, struct err *e);
 /* True after TLS_FAILED when the reason was the peer's certificate. */
 bool tls_failed_on_cert(const struct tls *t);
-/* After TLS_FAILED on the server side: the client told us that it does not trust our CA (alert unknown_ca, bad_certificate …). */
+/* After TLS_FAILED on the server side: the client does not trust our CA. It said so (alert unknown_ca, bad_certificate …), or
+ * hung up when it saw our certificate, as Node and Java's HttpClient do. */
 bool tls_client_distrusts_us(const struct tls *t);
 
 /*
@@ -56,9 +58,10 @@ ssize_t tls_read(struct tls *t, void *p, size_t n);
  */
 ssize_t tls_write(struct tls *t, const void *p, size_t n);
 /*
- * After -EAGAIN: what OpenSSL waits for. Usually what one expects, but a read may wait for writable (the answer to a key
- * update while the socket is full), and on the client side a write for readable (half a ticket came): waiting for the
- * expected side only turns in circles until the rest comes. On the server side such a write is -EPROTO.
+ * After -EAGAIN: what OpenSSL waits for. Usually what one expects, but a read may wait for writable (two key updates came
+ * and the answer to the first one does not fit into the socket), and on the client side a write for readable (half a
+ * ticket came): waiting for the expected side only turns in circles until the rest comes. On the server side such a write
+ * is -EPROTO.
  */
 enum tls_want tls_blocked_on(const struct tls *t);
 /* There is something to read without waiting for the socket: bytes, or the end. Half a record is nothing. */

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct flaw {
 	const char *unknown_critical; /* an extension that nobody knows */
 	long from_s, to_s;            /* relative to now; 0 = -1 h and +1 day */
 	int rsa_bits;                 /* 0 = P-256 */
+	bool no_key_id;               /* no authorityKeyIdentifier */
 	const char *digest;           /* of the signature on it; NULL = SHA256 */
 	const char *san_raw;          /* a dNSName of these bytes, also NUL; instead of san */
 	size_t san_raw_len;
@@ -119,7 +121,7 @@ static inline struct cert cert_make(enum cert_kind kind, const struct flaw *flaw
 	else
 		cert_extension(c.x, issuer, NID_subject_alt_name, f->san, u->san);
 	cert_extension(c.x, issuer, NID_subject_key_identifier, "hash", "");
-	if (by)
+	if (by && !f->no_key_id)
 		cert_extension(c.x, issuer, NID_authority_key_identifier, "keyid:always", "");
 	if (f->unknown_critical)
 		cert_unknown(c.x, f->unknown_critical);
@@ -127,6 +129,41 @@ static inline struct cert cert_make(enum cert_kind kind, const struct flaw *flaw
 	assert_non_null(md);
 	assert_true(X509_sign(c.x, by ? by->key : c.key, md));
 	return c;
+}
+
+/* A revocation list: what is listed, by whose name, signed with which key, until when (relative to now). */
+static inline X509_CRL *cert_crl(const struct cert *by, EVP_PKEY *key, const X509 *listed, long to_s)
+{
+	X509_CRL *crl = X509_CRL_new();
+	ASN1_TIME *from = X509_gmtime_adj(NULL, -7200), *to = X509_gmtime_adj(NULL, to_s);
+
+	X509_CRL_set_version(crl, X509_CRL_VERSION_2);
+	X509_CRL_set_issuer_name(crl, X509_get_subject_name(by->x));
+	X509_CRL_set1_lastUpdate(crl, from);
+	X509_CRL_set1_nextUpdate(crl, to);
+	if (listed) {
+		X509_REVOKED *r = X509_REVOKED_new();
+		ASN1_INTEGER *serial = ASN1_INTEGER_dup(X509_get0_serialNumber(listed));
+		assert_true(X509_REVOKED_set_serialNumber(r, serial));
+		assert_true(X509_REVOKED_set_revocationDate(r, from));
+		assert_true(X509_CRL_add0_revoked(crl, r));
+		ASN1_INTEGER_free(serial);
+	}
+	X509V3_CTX ctx;
+	ASN1_INTEGER *number = ASN1_INTEGER_new();
+	ASN1_INTEGER_set(number, 1);
+	assert_true(X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0));
+	ASN1_INTEGER_free(number);
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, by->x, NULL, NULL, crl, 0);
+	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, NID_authority_key_identifier, "keyid:always");
+	assert_non_null(e);
+	assert_true(X509_CRL_add_ext(crl, e, -1));
+	X509_EXTENSION_free(e);
+	assert_true(X509_CRL_sort(crl) && X509_CRL_sign(crl, key, EVP_sha256()));
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	return crl;
 }
 
 static inline void cert_free(struct cert *c)

@@ -97,6 +97,9 @@ static const struct row rows[] = {
 	{ .name = "unknown critical extension of the issuer", .issuer.unknown_critical = "1.3.6.1.4.1.55555.1",
 	  .refused = "critical extension" },
 
+	{ .name = "leaf that does not say whose key signed it", .leaf.no_key_id = true,
+	  .refused = "have this one made again" },
+
 	/* strength */
 	{ .name = "RSA 1024 leaf", .leaf.rsa_bits = 1024, .refused = "too weak" },
 	{ .name = "RSA 1024 issuer", .issuer.rsa_bits = 1024, .refused = "too weak" },
@@ -172,6 +175,50 @@ static void test_verdicts(void **state)
 		run(&rows[i]);
 }
 
+/* Lists come in the file of the private CA. */
+static void test_revocation(void **state)
+{
+	static const struct {
+		const char *name;
+		int of;     /* whose list: 0 = the root's, 1 = the issuer's */
+		int listed; /* 0 = nobody, 1 = the issuer, 2 = the leaf */
+		bool forged;
+		long to_s;
+		const char *refused;
+	} lists[] = {
+		{ "nobody on the issuer's list", 1, 0, false, DAY, NULL },
+		{ "nobody on the root's list", 0, 0, false, DAY, NULL },
+		{ "the leaf is revoked", 1, 2, false, DAY, "revoked" },
+		{ "the issuer is revoked", 0, 1, false, DAY, "revoked" },
+		{ "a list of yesterday", 1, 0, false, -60, "a current list into upstream_ca" },
+		{ "a forged list", 1, 0, true, DAY, "signature" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct pki k;
+		struct pair p;
+		struct err e = { 0 };
+		pki_make(&k, NULL, NULL, NULL);
+		const struct cert *of = lists[i].of ? &k.issuer : &k.root;
+		X509 *listed[] = { NULL, k.issuer.x, k.leaf.x };
+		X509_CRL *crl = cert_crl(of, lists[i].forged ? k.leaf.key : of->key, listed[lists[i].listed],
+					 lists[i].to_s);
+		FILE *f = fopen(k.root_path, "a");
+		assert_true(PEM_write_X509_CRL(f, crl));
+		fclose(f);
+		X509_CRL_free(crl);
+		tls_ctx_unref(k.client);
+		k.client = pki_client(&k, NULL, 0);
+		pair_open(&p, &k, HOST, false);
+		enum tls_want w = shake(&p, &e);
+		if (w != (lists[i].refused ? TLS_FAILED : TLS_DONE) || (lists[i].refused && !strstr(e.text, lists[i].refused)))
+			fail_msg("%s: %s", lists[i].name, w == TLS_DONE ? "was believed" : e.text);
+		assert_int_equal(tls_failed_on_cert(p.client), lists[i].refused != NULL);
+		pair_close(&p);
+		pki_free(&k);
+	}
+}
+
 /* A verdict is about a name and not about a connection: resuming is no way round it. */
 static void test_a_refused_chain_leaves_no_session(void **state)
 {
@@ -195,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_revocation),
 		cmocka_unit_test(test_a_refused_chain_leaves_no_session),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
