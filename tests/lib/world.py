@@ -91,6 +91,9 @@ def sweep():
     for name in [p.name for p in NETNS.iterdir()] if NETNS.is_dir() else []:
         if is_dead(name):
             run("ip", "netns", "del", name, check=False)
+    for folder in pathlib.Path(tempfile.gettempdir()).iterdir():
+        if is_dead(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class World:
