@@ -89,7 +89,7 @@ e2e() {
     python_with_sdks || { echo "cannot install the Python SDKs"; count 0 1 0; return; }
     node_with_sdks || echo "cannot install the Node SDKs: their tests will be skipped"
     local xml=$reports/e2e.xml
-    PURSE_BUILD=$PWD/$O PURSE_CRASH_BUILD=$PWD/$O-crash "$O/venv/bin/python" -m pytest -q -rs --tb=short -p no:cacheprovider \
+    PURSE_BUILD=$(realpath "$O") PURSE_CRASH_BUILD=$(realpath "$O-crash") "$O/venv/bin/python" -m pytest -q -rs --tb=short -p no:cacheprovider \
         --junitxml="$xml" tests/e2e tests/bypass
     [ -f "$xml" ] || { count 0 1 0; return; }
     # shellcheck disable=SC2046
