@@ -67,18 +67,9 @@ static void die(struct h2 *h, uint32_t code, const char *why)
 	(void)nghttp2_session_terminate_session(h->session, code);
 }
 
-static void count_glitch(struct h2 *h)
+/* NULL: go on. */
+static void count(struct h2 *h, const char *enough)
 {
-	const char *enough = h2_guard_glitch(&h->guard);
-
-	if (enough)
-		die(h, NGHTTP2_ENHANCE_YOUR_CALM, enough);
-}
-
-static void count_noise(struct h2 *h)
-{
-	const char *enough = h2_guard_noise(&h->guard);
-
 	if (enough)
 		die(h, NGHTTP2_ENHANCE_YOUR_CALM, enough);
 }
@@ -268,7 +259,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct h2 *h = ctx;
 
 	if (is_noise(frame))
-		count_noise(h);
+		count(h, h2_guard_noise(&h->guard));
 	struct h2_stream *st = stream_find(h, frame->hd.stream_id);
 
 	if (!st)
@@ -288,19 +279,25 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	return 0;
 }
 
+/* Of all that may be wrong with a frame only this is told before it is answered and costs memory each time. */
+static int on_bad_frame(nghttp2_session *session, const nghttp2_frame *frame, int why, void *ctx)
+{
+	struct h2 *h = ctx;
+
+	if (why == NGHTTP2_ERR_REFUSED_STREAM)
+		count(h, h2_guard_refused(&h->guard));
+	return 0;
+}
+
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
 	struct h2 *h = ctx;
 	struct h2_stream *st = stream_find(h, frame->hd.stream_id);
 
-	if (frame->hd.type == NGHTTP2_RST_STREAM && !(st && st->reset_by_caller)) {
-		/* Resets that the peer provokes cost it nothing (MadeYouReset, CVE-2025-8671); opening too many
-		 * streams is allowed to those who have not seen our SETTINGS yet. */
-		if (frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM)
-			count_noise(h);
-		else
-			count_glitch(h);
-	}
+	/* Resets that the peer provokes cost it nothing (MadeYouReset, CVE-2025-8671). */
+	if (frame->hd.type == NGHTTP2_RST_STREAM && !(st && st->reset_by_caller) &&
+	    frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM)
+		count(h, h2_guard_glitch(&h->guard));
 	if (!st || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
 	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
@@ -329,6 +326,7 @@ static void set_callbacks(nghttp2_session_callbacks *cb)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_bad_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_bad_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);

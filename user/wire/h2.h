@@ -5,7 +5,7 @@
  * and hop-by-hop fields are refused per stream (PROTOCOL_ERROR).
  * Bounds: 100 streams at once, header list 64 KiB and 128 fields, 8 CONTINUATIONs, reset burst 1000 then 33/s (Rapid Reset), windows
  * of 256 KiB per stream and 1 MiB in all, 8 MiB of queued answer per stream. Our own, since nghttp2 1.52 lacks the glitch
- * limiter: over 100 resets that the peer provoked (MadeYouReset), or 1000 frames within 3 s that achieve nothing (pings, settings,
+ * limiter: over 100 resets that the peer provoked (MadeYouReset), over 1000 streams refused, or 1000 frames within 3 s that achieve nothing (pings, settings,
  * priorities, empty DATA, tiny window updates), close the connection.
  */
 #ifndef PURSE_WIRE_H2_H

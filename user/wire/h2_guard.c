@@ -26,6 +26,11 @@ const char *h2_guard_noise(struct h2_guard *g)
 	return now - since < H2_NOISE_NS ? "a flood of frames that achieve nothing" : NULL;
 }
 
+const char *h2_guard_refused(struct h2_guard *g)
+{
+	return ++g->refused > H2_REFUSED_MAX ? "over 1000 streams beyond those that SETTINGS allow" : NULL;
+}
+
 static bool is_left_out(const struct h2_guard *g, int32_t id)
 {
 	for (size_t i = 0; i < g->ngaps; i++)

@@ -12,11 +12,13 @@
 /* So many at once, and then so many in that time. */
 #define H2_NOISE_MAX 1000
 #define H2_NOISE_NS INT64_C(3000000000)
+/* Streams refused because too many were open. A client that has read our SETTINGS opens none. */
+#define H2_REFUSED_MAX 1000
 #define H2_GAPS_MAX 16
 
 struct h2_guard {
 	int64_t (*now_ns)(void);
-	unsigned glitches, noise;
+	unsigned glitches, noise, refused;
 	int64_t noise_since_ns;
 	int32_t highest; /* stream id that the client used */
 	struct {
@@ -31,6 +33,9 @@ void h2_guard_init(struct h2_guard *g, int64_t (*now_ns)(void));
 const char *h2_guard_glitch(struct h2_guard *g);
 /* A frame that is allowed and achieves nothing. */
 const char *h2_guard_noise(struct h2_guard *g);
+/* A stream was refused. Counted when it comes and not when it is answered: one who does not take our answers makes them pile
+ * up. */
+const char *h2_guard_refused(struct h2_guard *g);
 /* HEADERS came on this id: one that was left out before may not be used any more (RFC 9113 5.1.1). */
 const char *h2_guard_id(struct h2_guard *g, int32_t id);
 

@@ -26,6 +26,17 @@ static void test_glitches(void **state)
 	assert_non_null(h2_guard_glitch(&g));
 }
 
+static void test_refused(void **state)
+{
+	struct h2_guard g;
+
+	(void)state;
+	h2_guard_init(&g, clock_of_ours);
+	for (int i = 0; i < H2_REFUSED_MAX; i++)
+		assert_null(h2_guard_refused(&g));
+	assert_non_null(h2_guard_refused(&g));
+}
+
 /* A keep-alive ping each second is no flood, for years; a burst is; a burst after a quiet time is not. */
 static void test_noise(void **state)
 {
@@ -114,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_glitches),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_many_gaps),

@@ -142,6 +142,31 @@ static void test_too_many_streams(void **state)
 	hand_done(&h);
 }
 
+/* One that reads neither our SETTINGS nor our refusals would make them pile up (160 bytes for 20). */
+static void test_refusals_that_nobody_takes(void **state)
+{
+	struct hand h;
+	uint8_t bytes[64];
+	uint32_t id = 1, code = 0;
+
+	(void)state;
+	hand_init(&h);
+	for (; id < 20000 && !h.r; id += 2)
+		h.r = h2_feed(h.s.h2, bytes, frame(bytes, NGHTTP2_HEADERS, 4, id, BLOCK), &h.e);
+	assert_int_equal(h.r, -EPROTO);
+	assert_non_null(strstr(h.e.text, "beyond those that SETTINGS allow"));
+	assert_in_range(id / 2, 1100, 1102);
+	/* Nothing of what follows is looked at. */
+	buf_clear(&h.s.tale);
+	for (uint32_t i = 0; i < 1000; i++, id += 2)
+		assert_int_equal(h2_feed(h.s.h2, bytes, frame(bytes, NGHTTP2_HEADERS, 4, id, BLOCK), &h.e), -EPROTO);
+	assert_int_equal(buf_len(&h.s.tale), 0);
+	(void)h2_pull(h.s.h2, &h.out, 8 << 20);
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, &code), 1);
+	assert_int_equal(code, NGHTTP2_ENHANCE_YOUR_CALM);
+	hand_done(&h);
+}
+
 /* CVE-2023-44487. */
 static void test_rapid_reset(void **state)
 {
@@ -325,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_headers_on_a_closed_stream_are_not),
 		cmocka_unit_test(test_frames_on_a_finished_stream),
 		cmocka_unit_test(test_too_many_streams),
+		cmocka_unit_test(test_refusals_that_nobody_takes),
 		cmocka_unit_test(test_rapid_reset),
 		cmocka_unit_test(test_made_you_reset),
 		cmocka_unit_test(test_bad_heads_in_a_row),
