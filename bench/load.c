@@ -4,9 +4,9 @@
  * compared and has no scheduling of its own. Speaks HTTP/1.1 over TLS with keep-alive, verifies the certificate, checks that each answer
  * is a whole 200. Prints one JSON line; "calls" has a fraction: with the warm-up, and with what had come of answers when time was up.
  *
- *   load -a ADDRESS -C CA.pem [-p 443] [-n api.openai.com] [-c CONNECTIONS] [-t SECONDS] [-b FILLER_BYTES] [-m chat|stream|paced|open]
+ *   load -a ADDRESS -C CA.pem [-p 443] [-n api.openai.com] [-c CONNECTIONS] [-t SECONDS] [-b FILLER_BYTES] [-m chat|stream|paced|brief|open]
  *
- * chat: latency of whole calls. stream, paced: also the time to the first byte; `paced` asks the provider to leave a gap between chunks.
+ * chat: latency of whole calls. stream, paced, brief: also the time to the first byte; the latter two with a gap between chunks.
  * open: each connection opens one slow stream; says how many are open, keeps them for SECONDS and goes. Model and markers: upstream.c.
  */
 #include <arpa/inet.h>
@@ -27,8 +27,8 @@
 #define HEAD_MAX 4096
 #define WARM_UP 3 /* calls per connection whose time does not count: handshakes, pools, caches */
 
-enum mode { CHAT, STREAM, PACED, OPEN };
-static const char *const mode_names[] = { "chat", "stream", "paced", "open" };
+enum mode { CHAT, STREAM, PACED, BRIEF, OPEN };
+static const char *const mode_names[] = { "chat", "stream", "paced", "brief", "open" };
 
 struct conn {
 	SSL *ssl;
@@ -70,6 +70,7 @@ static void make_request(void)
 		[CHAT] = "",
 		[STREAM] = "\"stream\":true,\"stream_options\":{\"include_usage\":true},",
 		[PACED] = "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"paced\",",
+		[BRIEF] = "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"brief\",",
 		[OPEN] = "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"slow\",",
 	};
 	size_t max = (size_t)opt.filler + 2048;

@@ -6,6 +6,7 @@
  *   nothing                    1 kB of JSON with a usage object
  *   "stream":true              SSE: 200 chunks, usage, [DONE]; as fast as the socket takes them
  *   … and "user":"paced"       a gap of 1 ms after each chunk, so that each one travels alone
+ *   … and "user":"brief"       5 chunks, a gap of 1 ms after each: for the time to the first byte
  *   … and "user":"slow"        a gap of 1 s
  *
  * It bills nothing and checks nothing; the provider that does is tests/lib/fake_provider.py.
@@ -39,13 +40,13 @@ static int chunk(SSL *s, const char *data)
 	return SSL_write(s, out, n) == n ? 0 : -1;
 }
 
-static int stream(SSL *s, useconds_t gap_us)
+static int stream(SSL *s, int chunks, useconds_t gap_us)
 {
 	static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 	if (SSL_write(s, head, sizeof(head) - 1) <= 0)
 		return -1;
-	for (int i = 0; i < CHUNKS; i++) {
+	for (int i = 0; i < chunks; i++) {
 		if (chunk(s, token))
 			return -1;
 		if (gap_us)
@@ -78,7 +79,9 @@ static int serve(SSL *s, char *in)
 	look = look < MARKERS_WITHIN ? look : MARKERS_WITHIN;
 	if (!memmem(body, look, "\"stream\":true", 13))
 		return SSL_write(s, answer, answer_len) == answer_len ? 0 : -1;
-	return stream(s, memmem(body, look, "\"paced\"", 7) ? 1000 : memmem(body, look, "\"slow\"", 6) ? 1000000 : 0);
+	if (memmem(body, look, "\"brief\"", 7))
+		return stream(s, 5, 1000);
+	return stream(s, CHUNKS, memmem(body, look, "\"paced\"", 7) ? 1000 : memmem(body, look, "\"slow\"", 6) ? 1000000 : 0);
 }
 
 static void *connection(void *arg)
