@@ -34,7 +34,7 @@ struct leaf {
 	struct list link; /* ca->by_age */
 	char host[HOST_MAX];
 	struct tls_ctx *ctx;
-	int64_t renew_s;
+	int64_t made_s, renew_s;
 };
 
 struct names {
@@ -284,10 +284,11 @@ static int read_files(struct ca *ca, const struct ca_dir *d, struct err *e)
 
 static bool is_fit(const struct ca *ca)
 {
-	int64_t least = ca->now() + CA_RENEW_S;
+	int64_t now = ca->now(), soon = now + CA_RENEW_S;
 
 	return ca_is_constrained_to(ca->issuer, (const char *const *)ca->constraints.v, ca->constraints.n) &&
-	       ca_not_after(ca->issuer) > least && ca_not_after(ca->root) > least;
+	       ca_is_valid_at(ca->issuer, now) && ca_is_valid_at(ca->root, now) &&
+	       ca_is_valid_at(ca->issuer, soon) && ca_is_valid_at(ca->root, soon);
 }
 
 /* The CA of the directory, a new one where there is none or the old one no longer fits. */
@@ -427,7 +428,7 @@ static void forget(struct ca *ca, struct leaf *l)
 
 /* Subtrees make as many leaves as agents think of names: the oldest goes first. Not being able to remember is no
  * failure, the next connection mints again. */
-static void remember(struct ca *ca, const char *host, struct tls_ctx *ctx, int64_t renew_s)
+static void remember(struct ca *ca, const char *host, struct tls_ctx *ctx, int64_t made_s, int64_t renew_s)
 {
 	struct leaf *l = calloc(1, sizeof(*l));
 
@@ -436,6 +437,7 @@ static void remember(struct ca *ca, const char *host, struct tls_ctx *ctx, int64
 	if (map_count(ca->leaves) >= CA_LEAVES_MAX)
 		forget(ca, list_entry(ca->by_age.next, struct leaf, link));
 	l->ctx = tls_ctx_ref(ctx);
+	l->made_s = made_s;
 	l->renew_s = renew_s;
 	(void)str_copy(l->host, sizeof(l->host), str_of(host));
 	list_add_tail(&ca->by_age, &l->link);
@@ -462,7 +464,7 @@ static int mint(struct ca *ca, const char *host, struct tls_ctx **ret, struct er
 		(void)openssl_error(e, "make a certificate");
 		return err_prefix(e, r, "%s", host);
 	}
-	remember(ca, host, *ret, renew);
+	remember(ca, host, *ret, now, renew);
 	return 0;
 }
 
@@ -474,7 +476,8 @@ int ca_leaf(struct ca *ca, const char *host, struct tls_ctx **ret, struct err *e
 		return err_set(e, EPERM, "ca: %s is not a configured LLM host", host);
 	pthread_mutex_lock(&ca->lock);
 	struct leaf *l = map_find(ca->leaves, str_of(host));
-	if (l && ca->now() >= l->renew_s) {
+	/* Before it was made: the clock was set back, and agents may find it not yet valid. */
+	if (l && (ca->now() >= l->renew_s || ca->now() < l->made_s)) {
 		forget(ca, l);
 		l = NULL;
 	}

@@ -9,14 +9,16 @@
  *   issuer.pem        the intermediate with its chain
  *   issuer.key        its key, 0600; wider modes or another owner are refused
  *   bundle.pem        system roots + root.pem, for variables that replace the trust store (SSL_CERT_FILE …)
- * When the names no longer match the intermediate or it expires within 30 days a new root and intermediate are made
- * and ret_is_new says so: agents have to be given the new root. Validity: root and intermediate 365 days. Files that are
- * damaged, missing in part or do not belong together are an error that says which and what to do; a
- * directory or key that others own or could read is one too. A crash while the files were being written is none.
+ * When the names no longer match the intermediate, it expires within 30 days, or it has not begun (it was made with a
+ * wrong clock), a new root and intermediate are made and ret_is_new says so: agents have to be given the new root.
+ * Validity: root and intermediate 365 days. Files that are damaged, missing in part or do not belong together are an
+ * error that says which and what to do; a directory or key that others own or could read is one too. A crash while the
+ * files were being written is none.
  * A constraint also permits the names below it (RFC 5280 4.2.1.10): the certificate bounds what a stolen key
  * could sign, ca_permits is the exact gate.
  * Leaves: ECDSA P-256, 7 days but never past the intermediate, backdated an hour, 128 random serial bits, the name as CN and as the only
- * SAN; minted on demand, the last 1024 cached in memory, minted anew in the last day of their life. Thread-safe.
+ * SAN; minted on demand, the last 1024 cached in memory, minted anew in the last day of their life and when the
+ * clock was set back. Thread-safe.
  */
 #ifndef PURSE_WIRE_CA_H
 #define PURSE_WIRE_CA_H

@@ -39,6 +39,8 @@ struct x509_st *ca_make_leaf(struct evp_pkey_st *key, struct x509_st *issuer, st
 			     const char *host, int64_t now_s, int64_t end_s);
 /* When it ends; 0 if that cannot be read. */
 int64_t ca_not_after(const struct x509_st *cert);
+/* Valid at that time: it has begun (the clock may have been wrong when it was made) and ends later. */
+bool ca_is_valid_at(const struct x509_st *cert, int64_t at_s);
 /* True if exactly these names (sorted, without duplicates) are permitted and all IPs are excluded. */
 bool ca_is_constrained_to(const struct x509_st *issuer, const char *const *names, size_t nnames);
 

@@ -130,11 +130,21 @@ struct x509_st *ca_make_leaf(struct evp_pkey_st *key, struct x509_st *issuer, st
 		    issuer_key);
 }
 
-int64_t ca_not_after(const struct x509_st *cert)
+static int64_t seconds_of(const ASN1_TIME *t)
 {
 	struct tm tm = { 0 };
 
-	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) ? (int64_t)timegm(&tm) : 0;
+	return ASN1_TIME_to_tm(t, &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+int64_t ca_not_after(const struct x509_st *cert)
+{
+	return seconds_of(X509_get0_notAfter(cert));
+}
+
+bool ca_is_valid_at(const struct x509_st *cert, int64_t at_s)
+{
+	return seconds_of(X509_get0_notBefore(cert)) <= at_s && at_s < ca_not_after(cert);
 }
 
 static bool is_name(const GENERAL_NAME *g, const char *name)

@@ -333,6 +333,13 @@ static void test_leaves_are_renewed(void **state)
 	tls_ctx_unref(a);
 	tls_ctx_unref(b);
 
+	/* A clock that was set back makes a leaf begin in the future. */
+	clock_s = start + 5 * DAY;
+	assert_int_equal(ca_leaf(ca, "api.openai.com", &a, &e), 0);
+	assert_int_equal(ca_not_after(leaf_of(a)), clock_s + 7 * DAY);
+	assert_true(ca_is_valid_at(leaf_of(a), clock_s));
+	tls_ctx_unref(a);
+
 	/* Near the end of the CA a leaf lives as long as that, and is not minted over and over. */
 	X509 *issuer = read_x(in(&p, "issuer.pem"));
 	int64_t end = ca_not_after(issuer);

@@ -121,6 +121,35 @@ static void test_found_again_or_made_anew(void **state)
 	place_free(&p);
 }
 
+/* Made while the clock was wrong, in the future or long ago: of no use to anybody, so it is made again. */
+static void test_made_with_a_wrong_clock(void **state)
+{
+	static const int64_t wrong_by[] = { 400 * DAY, 2 * DAY, 3600 + 60, -400 * DAY };
+	struct place p;
+	char first[65], now[65];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong_by) / sizeof(wrong_by[0]); i++) {
+		place_make(&p);
+		clock_s = time(NULL) + wrong_by[i];
+		fingerprint_of(&p, USUAL, true, first);
+		clock_s = 0;
+		fingerprint_of(&p, USUAL, true, now);
+		assert_string_not_equal(first, now);
+		fingerprint_of(&p, USUAL, false, first);
+		assert_string_equal(first, now);
+		place_free(&p);
+	}
+	/* Backdating covers less than an hour. */
+	place_make(&p);
+	clock_s = time(NULL) + 3000;
+	fingerprint_of(&p, USUAL, true, first);
+	clock_s = 0;
+	fingerprint_of(&p, USUAL, false, now);
+	assert_string_equal(first, now);
+	place_free(&p);
+}
+
 /* A crash between two renames leaves files that do not fit; the next start makes them anew by itself. */
 static void test_crash_while_it_was_written(void **state)
 {
@@ -340,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_files_and_modes),
 		cmocka_unit_test(test_a_strict_umask_does_not_matter),
 		cmocka_unit_test(test_found_again_or_made_anew),
+		cmocka_unit_test(test_made_with_a_wrong_clock),
 		cmocka_unit_test(test_crash_while_it_was_written),
 		cmocka_unit_test(test_missing_bundle_is_written_again),
 		cmocka_unit_test(test_damage_is_named),

@@ -266,6 +266,23 @@ static void test_floods(void **state)
 	}
 }
 
+/* Padding counts against the windows and is told to nobody: it gives itself back. */
+static void test_padding_eats_no_window(void **state)
+{
+	static uint8_t data[1 + 1 + 255] = { 255, 'x' };
+	struct hand h;
+
+	(void)state;
+	hand_init(&h);
+	hand_frame(&h, NGHTTP2_HEADERS, 4, 1, BLOCK);
+	for (int i = 0; i < 10000; i++)
+		hand_frame(&h, NGHTTP2_DATA, 8, 1, data, sizeof(data));
+	assert_int_equal(h.r, 0);
+	assert_int_equal(h.s.body_bytes, 10000);
+	assert_int_equal(count_sent(&h, NGHTTP2_GOAWAY, NULL) + count_sent(&h, NGHTTP2_RST_STREAM, NULL), 0);
+	hand_done(&h);
+}
+
 /* CVE-2024-28182 and its kind: header blocks without end. */
 static void test_continuation_flood(void **state)
 {
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_made_you_reset),
 		cmocka_unit_test(test_bad_heads_in_a_row),
 		cmocka_unit_test(test_floods),
+		cmocka_unit_test(test_padding_eats_no_window),
 		cmocka_unit_test(test_continuation_flood),
 		cmocka_unit_test(test_hpack_bomb),
 		cmocka_unit_test(test_connection_errors),
