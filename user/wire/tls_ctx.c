@@ -18,7 +18,7 @@
 
 /* AEAD with forward secrecy; TLS 1.3 has nothing else. AES-128 first: it is the cheapest where there is hardware
  * for it, and a client without puts ChaCha20 first, which SSL_OP_PRIORITIZE_CHACHA then follows. */
-#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK"
+#define TLS12_CIPHERS "ECDHE+AESGCM+AES128:ECDHE+CHACHA20:ECDHE+AESGCM+AES256:!aNULL:!PSK"
 #define TLS13_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 #define GROUPS "X25519:P-256:P-384"
 #define SIGNATURES \

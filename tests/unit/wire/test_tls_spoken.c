@@ -115,6 +115,40 @@ static void test_server_refuses_the_old(void **state)
 	}
 }
 
+/* We choose: the cheapest with AES in hardware, unless the client says that it has none by putting ChaCha20 first. */
+static void test_server_chooses_the_cipher(void **state)
+{
+	static const struct {
+		int version;
+		const char *offers, *chosen;
+	} rows[] = {
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256" },
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305" },
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-CHACHA20-POLY1305" },
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384" },
+		{ TLS1_3_VERSION, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256" },
+		{ TLS1_3_VERSION, "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		struct raw r;
+		struct err e = { 0 };
+		pair_sockets(&p);
+		raw_client(&r, p.fd[0]);
+		SSL_set_max_proto_version(r.ssl, rows[i].version);
+		if (rows[i].version == TLS1_3_VERSION)
+			assert_true(SSL_set_ciphersuites(r.ssl, rows[i].offers));
+		else
+			assert_true(SSL_set_cipher_list(r.ssl, rows[i].offers));
+		assert_int_equal(tls_accept_new(pki.server, p.fd[1], NULL, 0, false, &p.server), 0);
+		assert_true(shake_raw(&p, &r, &e));
+		assert_string_equal(SSL_get_cipher_name(r.ssl), rows[i].chosen);
+		raw_free(&r);
+		pair_close(&p);
+	}
+}
+
 static void test_alpn(void **state)
 {
 	static const struct {
@@ -389,6 +423,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server_refuses_the_old),
+		cmocka_unit_test(test_server_chooses_the_cipher),
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_client_takes_no_protocol_that_it_did_not_offer),
 		cmocka_unit_test(test_renegotiation_is_refused),
