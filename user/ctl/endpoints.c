@@ -2,13 +2,13 @@
 /* endpoints.c: see endpoints.h. DNS is asked through base/loop.h; the table is kern/gate.h's. */
 #include "ctl/endpoints.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -41,30 +41,6 @@ struct endpoints {
 	size_t nhosts;
 	unsigned seed;
 };
-
-static const char *show(const uint8_t addr[16], char *ret, size_t size)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	bool v4 = memcmp(addr, mapped, sizeof(mapped)) == 0;
-
-	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? addr + 12 : addr, ret, (socklen_t)size))
-		(void)snprintf(ret, size, "?");
-	return ret;
-}
-
-static bool to_addr(const struct sockaddr_storage *from, uint8_t ret[16])
-{
-	if (from->ss_family == AF_INET) {
-		memset(ret, 0, 10);
-		ret[10] = ret[11] = 0xff;
-		memcpy(ret + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
-		return true;
-	}
-	if (from->ss_family != AF_INET6)
-		return false;
-	memcpy(ret, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
-	return true;
-}
 
 static struct address *find(const struct host *h, const uint8_t addr[16])
 {
@@ -104,9 +80,9 @@ static void put(struct host *h, const uint8_t addr[16])
 	int r = gate_put_endpoint(h->ep->gate, addr, 128, class, h->provider);
 	if (r < 0)
 		log_error("gate", "%s: address %s cannot be put into the endpoints table: %s", h->name,
-			  show(addr, text, sizeof(text)), strerror(-r));
+			  addr_show(addr, text, sizeof(text)), strerror(-r));
 	else
-		log_debug("gate", "%s: address %s", h->name, show(addr, text, sizeof(text)));
+		log_debug("gate", "%s: address %s", h->name, addr_show(addr, text, sizeof(text)));
 }
 
 static void learn_one(struct host *h, const uint8_t addr[16], int64_t now_s)
@@ -152,7 +128,7 @@ static void forget_old(struct host *h, int64_t now_s)
 		}
 		if (!other_with(h, a.addr))
 			(void)gate_drop_endpoint(h->ep->gate, a.addr, 128);
-		log_info("gate", "%s: address %s not seen for a day, dropped", h->name, show(a.addr, text, sizeof(text)));
+		log_info("gate", "%s: address %s not seen for a day, dropped", h->name, addr_show(a.addr, text, sizeof(text)));
 	}
 	h->n = kept;
 }
@@ -174,7 +150,7 @@ static void learn(struct host *h, const struct sockaddr_storage *addrs, unsigned
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t addr[16];
 
-		if (to_addr(&addrs[i], addr))
+		if (addr_from_sockaddr(&addrs[i], addr, NULL))
 			learn_one(h, addr, now_s);
 	}
 	/* Something was confirmed just now (a full table may have taken nothing): what is old may go. */
@@ -234,7 +210,7 @@ static int start_host(struct host *h, struct err *e)
 	for (size_t i = 0; h->fixed && i < p->addresses.n; i++) {
 		uint8_t addr[16];
 
-		if (to_addr(&p->addrs[i], addr))
+		if (addr_from_sockaddr(&p->addrs[i], addr, NULL))
 			learn_one(h, addr, 0);
 	}
 	if (h->wildcard && !h->fixed)
@@ -322,5 +298,5 @@ void endpoints_each(const struct endpoints *ep, bool (*fn)(void *ctx, size_t i, 
 
 const char *endpoints_address(const struct endpoints *ep, size_t i, size_t j, char *ret, size_t size)
 {
-	return show(ep->hosts[i].addrs[j].addr, ret, size);
+	return addr_show(ep->hosts[i].addrs[j].addr, ret, size);
 }

@@ -2,12 +2,13 @@
 /* events.c: see events.h. */
 #include "ctl/events.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "base/loop.h"
@@ -64,16 +65,10 @@ static const char *protocol_word(unsigned protocol, char *mem, size_t size)
 
 static const char *address(const uint8_t a[16], char *mem, size_t size)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	static const uint8_t none[16];
-	bool v4 = memcmp(a, mapped, sizeof(mapped)) == 0;
 
 	/* A refused socket() has no destination. */
-	if (memcmp(a, none, sizeof(none)) == 0)
-		return "";
-	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a + 12 : a, mem, (socklen_t)size))
-		return "";
-	return mem;
+	return memcmp(a, none, sizeof(none)) == 0 ? "" : addr_show(a, mem, size);
 }
 
 static int write_line(const struct kept *k, struct buf *out)

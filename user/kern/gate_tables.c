@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* gate_tables.c: the keyed maps as verbs: agents, endpoints, flows. One system call each; any thread. */
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "kern/gate_inside.h"
 
 #define NO_PROVIDER 0xffff
 
-static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
 static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b }; /* RFC 6052 section 2.1 */
 
 /* ---- agents */
@@ -79,7 +77,7 @@ static void make_key(struct gate_endpoint_key *key, const uint8_t addr[16], unsi
 /* The NAT64 form of a v4 address or range. False: not v4, or wider than all of v4. */
 static bool make_nat64_key(struct gate_endpoint_key *key, const uint8_t addr[16], unsigned prefixlen)
 {
-	if (prefixlen < 96 || memcmp(addr, v4_mapped, sizeof(v4_mapped)) != 0)
+	if (prefixlen < 96 || !addr_is_v4(addr))
 		return false;
 	make_key(key, addr, prefixlen);
 	memcpy(key->addr, nat64, sizeof(nat64));
@@ -171,22 +169,9 @@ int gate_find_endpoint(struct gate *g, const uint8_t addr[16], struct gate_endpo
 
 static int flow_key(struct gate_flow_key *key, uint64_t netns_cookie, const struct sockaddr_storage *peer)
 {
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)peer;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)peer;
-
 	memset(key, 0, sizeof(*key));
 	key->netns_cookie = netns_cookie;
-	if (peer->ss_family == AF_INET6) {
-		memcpy(key->addr, &v6->sin6_addr, 16);
-		key->port = ntohs(v6->sin6_port);
-	} else if (peer->ss_family == AF_INET) {
-		memcpy(key->addr, v4_mapped, sizeof(v4_mapped));
-		memcpy(key->addr + 12, &v4->sin_addr, 4);
-		key->port = ntohs(v4->sin_port);
-	} else {
-		return -ENOENT;
-	}
-	return 0;
+	return addr_from_sockaddr(peer, key->addr, &key->port) ? 0 : -ENOENT;
 }
 
 int gate_take_flow(struct gate *g, uint64_t netns_cookie, const struct sockaddr_storage *peer, struct gate_flow *ret)

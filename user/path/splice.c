@@ -5,11 +5,11 @@
  * only LLM traffic lives; one without a name goes to the address that was asked for.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "kern/gate.h"
@@ -148,24 +148,14 @@ static void connected(void *ctx, int fd, const char *error)
 	splice_move(s);
 }
 
-static void address_bytes(const struct sockaddr_storage *ss, uint8_t ret[16])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	if (ss->ss_family == AF_INET6) {
-		memcpy(ret, &((const struct sockaddr_in6 *)ss)->sin6_addr, 16);
-		return;
-	}
-	memcpy(ret, mapped, 12);
-	memcpy(ret + 12, &((const struct sockaddr_in *)ss)->sin_addr, 4);
-}
-
 static bool is_dedicated(struct conn *c, const struct sockaddr_storage *ss)
 {
 	struct gate_endpoint found;
 	uint8_t addr[16];
 
-	address_bytes(ss, addr);
+	/* What is no IP address cannot be dialled: keep away from it. */
+	if (!addr_from_sockaddr(ss, addr, NULL))
+		return true;
 	return !gate_find_endpoint(c->worker->env->gate, addr, &found) && found.class == GATE_CLASS_DEDICATED;
 }
 
@@ -198,25 +188,6 @@ static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n
 	splice_dial(s, addrs, n);
 }
 
-static struct sockaddr_storage address_asked_for(const struct gate_flow *f)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	struct sockaddr_storage ss = { 0 };
-
-	if (!memcmp(f->dst, mapped, 12)) {
-		struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(f->dport);
-		memcpy(&v4->sin_addr, f->dst + 12, 4);
-	} else {
-		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(f->dport);
-		memcpy(&v6->sin6_addr, f->dst, 16);
-	}
-	return ss;
-}
-
 void splice_begin(struct conn *c, const char *host)
 {
 	struct splice *s = calloc(1, sizeof *s);
@@ -233,7 +204,7 @@ void splice_begin(struct conn *c, const char *host)
 	conn_read_more(c, false);
 
 	if (!host[0]) {
-		struct sockaddr_storage to = address_asked_for(&c->who.flow);
+		struct sockaddr_storage to = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);
 		splice_dial(s, &to, 1);
 	} else if (names_get(c->worker->names, host, c->who.flow.dport, resolved, s, &s->name)) {
 		conn_close(c);
