@@ -133,22 +133,18 @@ static int read_tool_type(void *ctx, const struct json_value *v, struct err *e)
 {
 	struct request *q = ctx;
 
-	if (q->tool_type_stood)
-		return err_set(e, EINVAL, "\"tools[].type\": stands twice in one tool, so which one counts is not certain; send it once");
-	q->tool_type_stood = true;
-	note_take(&q->tool_type, v);
-	return 0;
+	return note_take_once(&q->tool_type, &q->tool_type_stood, "tools[].type", v, e);
 }
 
 static int read_max_uses(void *ctx, const struct json_value *v, struct err *e)
 {
 	struct request *q = ctx;
 
-	if (q->max_uses_stood)
-		return err_set(e, EINVAL, "\"tools[].max_uses\": stands twice in one tool, so which one counts is not certain; send it once");
-	q->max_uses_stood = true;
-	q->max_uses = v->kind == JSON_INT && v->i >= 0 ? v->i : ABSENT;
-	return 0;
+	int r = stands_once(&q->max_uses_stood, "tools[].max_uses", e);
+
+	if (r == 0)
+		q->max_uses = v->kind == JSON_INT && v->i >= 0 ? v->i : ABSENT;
+	return r;
 }
 
 static void add_searches(struct request *q)

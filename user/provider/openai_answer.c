@@ -182,22 +182,11 @@ static bool take_item(struct reading *g)
 	return search;
 }
 
-/* A name that cannot be kept would be priced as the answer's model: bad, then. */
-static void take_part_model(struct reading *g, const struct json_value *v)
-{
-	model_answered(g->part_model, sizeof(g->part_model), v);
-	g->part.bad |= v->kind == JSON_STRING && v->s.n > 0 && g->part_model[0] == '\0';
-}
-
 static void take_part(struct reading *g)
 {
 	struct usage u = { 0 };
 
-	if (!g->parts_begun) {
-		g->parts_begun = true;
-		g->next.nparts = 0;
-		g->next.parts_overflow = false;
-	}
+	parts_begin(&g->next, &g->parts_begun);
 	if (openai_usage_apply(&g->part, g->ep, &u))
 		part_add(&g->next, str_of(g->part_model), &u);
 	g->next.parts_overflow |= g->part.bad;
@@ -259,7 +248,7 @@ static void hit(void *ctx, int id, const struct json_value *v)
 	case AT_ITEM: g->item_is_search = take_item(g); break;
 	case AT_OUTPUT_ITEM: g->output_searches += take_item(g); break;
 	case AT_SEARCHES: openai_usage_take(&g->usage, USAGE_SEARCHES, v); break;
-	case AT_PART_MODEL: take_part_model(g, v); break;
+	case AT_PART_MODEL: g->part.bad |= !part_model_answered(g->part_model, sizeof(g->part_model), v); break;
 	case AT_PART_END: take_part(g); break;
 	default: break;
 	}

@@ -171,11 +171,7 @@ static int read_tool_type(void *ctx, const struct json_value *v, struct err *e)
 {
 	struct request *q = ctx;
 
-	if (q->tool_type_stood)
-		return err_set(e, EINVAL, "\"tools[].type\": stands twice in one tool, so which one counts is not certain; send it once");
-	q->tool_type_stood = true;
-	note_take(&q->tool_type, v);
-	return 0;
+	return note_take_once(&q->tool_type, &q->tool_type_stood, "tools[].type", v, e);
 }
 
 static int read_tool(void *ctx, const struct json_value *v, struct err *e)

@@ -163,6 +163,23 @@ void note_take(struct note *n, const struct json_value *v)
 		(void)str_copy(n->text, sizeof(n->text), v->s);
 }
 
+int stands_once(bool *stood, const char *path, struct err *e)
+{
+	if (*stood)
+		return err_set(e, EINVAL, "\"%s\": stands twice in one tool, so which one counts is not certain; send it once", path);
+	*stood = true;
+	return 0;
+}
+
+int note_take_once(struct note *n, bool *stood, const char *path, const struct json_value *v, struct err *e)
+{
+	int r = stands_once(stood, path, e);
+
+	if (r == 0)
+		note_take(n, v);
+	return r;
+}
+
 bool note_is(const struct note *n, const char *word)
 {
 	return strcmp(n->text, word) == 0;
@@ -187,6 +204,12 @@ void output_bytes(struct report *r, size_t n)
 		return;
 	r->output_seen = true;
 	r->output_bytes += (int64_t)n;
+}
+
+bool part_model_answered(char *ret, size_t size, const struct json_value *v)
+{
+	model_answered(ret, size, v);
+	return v->kind != JSON_STRING || v->s.n == 0 || ret[0] != '\0';
 }
 
 void output_text(struct report *r, const struct json_value *v)
@@ -221,6 +244,15 @@ void usage_judge(struct report *r, bool said)
 		r->seen = plausible;
 	else if (r->seen && !plausible)
 		r->seen = false; /* an early usage, overtaken by output */
+}
+
+void parts_begin(struct report *r, bool *begun)
+{
+	if (*begun)
+		return;
+	*begun = true;
+	r->nparts = 0;
+	r->parts_overflow = false;
 }
 
 void part_add(struct report *r, struct str model, const struct usage *u)

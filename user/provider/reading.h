@@ -63,6 +63,10 @@ struct note {
 	char text[64];
 };
 void note_take(struct note *n, const struct json_value *v); /* not a string: clears */
+/* The same for a member that may stand only once where it stands (`path` names it for the client); -EINVAL the second time. */
+int note_take_once(struct note *n, bool *stood, const char *path, const struct json_value *v, struct err *e);
+/* -EINVAL if *stood, which is set: for members that fields_read cannot count, since they stand in array elements. */
+int stands_once(bool *stood, const char *path, struct err *e);
 static inline void note_clear(struct note *n) { n->text[0] = '\0'; }
 bool note_is(const struct note *n, const char *word);
 struct str note_str(const struct note *n);
@@ -71,6 +75,8 @@ struct str note_str(const struct note *n);
 
 /* A model name from an answer; what does not fit or is empty changes nothing. */
 void model_answered(char *ret, size_t size, const struct json_value *v);
+/* The same for a part of an answer; false: a name that cannot be kept, so that it would be priced as the answer's model. */
+bool part_model_answered(char *ret, size_t size, const struct json_value *v);
 /* Notes text of the answer: bytes count for the estimate when no usage comes. */
 void output_text(struct report *r, const struct json_value *v);
 void output_bytes(struct report *r, size_t n);
@@ -78,6 +84,8 @@ void output_bytes(struct report *r, size_t n);
 int token_count(const struct json_value *v, int64_t *ret);
 /* After a usage was taken into r->usage: is it one that can be believed? */
 void usage_judge(struct report *r, bool said);
+/* The first part of an answer replaces the parts of an earlier report. */
+void parts_begin(struct report *r, bool *begun);
 /* One more part; sets parts_overflow when there is no room. */
 void part_add(struct report *r, struct str model, const struct usage *u);
 /* After the parts of an answer: hangs the call's searches on the first, checks that parts cover the whole. */
