@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "ctl/records.h"
 #include "ctl_abi.h"
+#include "spend/ledger.h"
 
 const struct command commands[] = {
 	{ "run", "[flags] [--] CMD ARGS…", "run CMD as an agent with a budget", NULL, cmd_run },
@@ -129,6 +131,21 @@ int cli_call(struct cli *cli, const char *method, const char *target, const char
 		(void)err_set(&e, EPROTO, "the daemon answered %d to %s %s", ret->status, method, target);
 	client_answer_done(ret);
 	return cli_fail(&e, PURSE_EXIT_FAILURE);
+}
+
+int cli_peek_ledger(struct cli *cli, struct ledger **ret)
+{
+	struct err e = { "" };
+	char path[1200];
+
+	(void)config_place(cli->config->state_dir, PURSE_LEDGER_NAME, path, sizeof(path));
+	if (access(path, F_OK) < 0) {
+		(void)err_set(&e, ENOTCONN, "no daemon is running, and there is no ledger at %s", path);
+		return cli_fail(&e, PURSE_EXIT_NO_DAEMON);
+	}
+	if (ledger_peek(path, ret, &e) < 0)
+		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	return PURSE_EXIT_OK;
 }
 
 int cli_print_json(const struct client_answer *a)

@@ -13,6 +13,8 @@
 #include "ctl/config.h"
 #include "terms.h"
 
+struct ledger;
+
 struct cli {
 	const char *config_path; /* -c, else $PURSE_CONFIG, else the usual place */
 	bool config_named;       /* one of the first two: the file has to exist */
@@ -43,6 +45,8 @@ int cli_config(struct cli *cli);
 int cli_config_load(struct cli *cli, struct err *e); /* the same, for those who tell it in their own way */
 /* A call that has to succeed: anything else is printed and becomes the exit code. Then client_answer_done. */
 int cli_call(struct cli *cli, const char *method, const char *target, const char *body, struct client_answer *ret);
+/* Without a daemon: its ledger, to read only. Then ledger_close. */
+int cli_peek_ledger(struct cli *cli, struct ledger **ret);
 /* The answer as it came, with a line end. */
 int cli_print_json(const struct client_answer *a);
 /* "0.0123" -> "$0.0123"; "" -> "-". mem >= 32. */

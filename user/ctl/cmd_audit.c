@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl/cmd.h"
 #include "ctl/records.h"
@@ -35,16 +34,10 @@ static int audit_alone(struct cli *cli, struct client_answer *ret)
 	struct ledger *l = NULL;
 	struct gate *g = NULL;
 	struct err e = { "" };
-	char path[1200];
-	int exit_code = PURSE_EXIT_OK;
+	int exit_code = cli_peek_ledger(cli, &l);
 
-	(void)config_place(cli->config->state_dir, PURSE_LEDGER_NAME, path, sizeof(path));
-	if (access(path, F_OK) < 0) {
-		(void)err_set(&e, ENOTCONN, "no daemon is running, and there is no ledger at %s", path);
-		return cli_fail(&e, PURSE_EXIT_NO_DAEMON);
-	}
-	if (ledger_peek(path, &l, &e) < 0)
-		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	if (exit_code)
+		return exit_code;
 	int r = gate_peek(cli->config->bpffs, &g, &e);
 
 	if (r == -ENOENT) {

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl/cmd.h"
 #include "ctl/records.h"
@@ -70,15 +69,10 @@ static int read_alone(struct cli *cli, const struct flags *f, struct client_answ
 	};
 	struct ledger *l = NULL;
 	struct err e = { "" };
-	char path[1200];
+	int exit_code = cli_peek_ledger(cli, &l);
 
-	(void)config_place(cli->config->state_dir, PURSE_LEDGER_NAME, path, sizeof(path));
-	if (access(path, F_OK) < 0) {
-		(void)err_set(&e, ENOTCONN, "no daemon is running, and there is no ledger at %s", path);
-		return cli_fail(&e, PURSE_EXIT_NO_DAEMON);
-	}
-	if (ledger_peek(path, &l, &e) < 0)
-		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	if (exit_code)
+		return exit_code;
 	buf_init(&ret->body, CTL_ANSWER_MAX);
 	int r = route_ledger_write(l, &q, &ret->body, &e);
 
