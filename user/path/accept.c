@@ -58,12 +58,12 @@ static void accept_one(struct worker *w, int fd, const struct sockaddr_storage *
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	CRASH_POINT("accept");
-	int r = conn_new(w, fd, &who, &stage_sniff);
+	struct conn *c;
+	int r = conn_new(w, fd, &who, &stage_sniff, &c);
 	if (r) {
 		log_error(who.subject, "cannot take a connection: %s", strerror(-r));
 		return;
 	}
-	struct conn *c = list_entry(w->conns.prev, struct conn, link);
 	conn_set_timeout(c, SNIFF_MS);
 }
 

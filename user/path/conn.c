@@ -17,15 +17,12 @@
 #define LINGER_MS 2000
 #define LINGER_READS 16
 
-/* TLS may want to read in order to write and the other way round (a key update). */
 static void conn_watch(struct conn *c)
 {
 	unsigned events = c->wants;
 
 	if (buf_len(&c->out) || c->tls_wants_write)
 		events |= LOOP_WRITE;
-	if (c->tls_wants_read)
-		events |= LOOP_READ;
 	loop_io_want(c->io, events);
 }
 
@@ -40,10 +37,8 @@ static void conn_ready(void *ctx, unsigned ready)
 			c->stage->writable(c);
 	}
 	/* A write may have closed it; a stage that does not read still learns of a hang-up. */
-	if ((ready & LOOP_READ) && !c->closed) {
-		c->tls_wants_read = false;
+	if ((ready & LOOP_READ) && !c->closed)
 		c->stage->readable(c);
-	}
 	if (!c->closed)
 		conn_watch(c);
 }
@@ -56,7 +51,7 @@ static void conn_timed_out(void *ctx)
 	c->stage->timeout(c);
 }
 
-int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first)
+int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof *c);
 	int r = c ? 0 : -ENOMEM;
@@ -84,6 +79,7 @@ int conn_new(struct worker *w, int fd, const struct identity *who, const struct 
 	WORKER_COUNT(w, conns_open, 1);
 	c->wants = LOOP_READ;
 	conn_watch(c);
+	*ret = c;
 	return 0;
 }
 

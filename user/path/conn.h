@@ -54,12 +54,12 @@ struct conn {
 	struct buf in;     /* sniffed or pipelined bytes */
 	struct buf out;    /* plain bytes to be encrypted */
 	unsigned wants;    /* LOOP_READ and LOOP_WRITE as last set by the stage's needs */
-	bool tls_wants_write, tls_wants_read; /* TLS crossed the directions */
+	bool tls_wants_write; /* also without bytes in out: a handshake's answer, a splice */
 	bool close_when_flushed, closed;
 };
 
 /* Takes the descriptor over, also on failure. */
-int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first);
+int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first, struct conn **ret);
 void conn_close(struct conn *c);
 bool conn_is_busy(struct conn *c); /* some of an answer is still to be written */
 void conn_set_stage(struct conn *c, const struct stage *s);

@@ -122,8 +122,10 @@ static struct verdict decide(const struct exchange *x)
 	v.estimated = true;
 	if (r->seen && !is_partial(x))
 		v.cost = x->held; /* reported, but in units that have no price: the bound it was held at */
-	else if (estimate(x, v.price) > v.cost)
-		v.cost = estimate(x, v.price);
+	else {
+		nanousd guess = estimate(x, v.price);
+		v.cost = guess > v.cost ? guess : v.cost;
+	}
 	return v;
 }
 
