@@ -119,6 +119,67 @@ def test_an_error_with_usage_is_charged(canned):
     charged_exactly(w)
 
 
+@pytest.mark.parametrize("tier, cost", [("flex", 10 * 75 + 2 * 300), ("priority", 10 * 250 + 2 * 1000), ("default", COST)])
+def test_the_tier_that_served_decides(canned, tier, cost):
+    w = canned(answer_with(service_tier=tier))
+    assert w.chat(args=["-4"], service_tier="auto")[0] == 200
+    w.quiet().audit()
+    (call,) = w.ledger()
+    assert nano(call["cost"]) == cost and not call["estimated"]
+
+
+def test_absurd_counts_are_not_believed(canned):
+    w = canned(answer_with(usage={"prompt_tokens": 2 ** 52, "completion_tokens": 2 ** 52, "total_tokens": 2 ** 53}))
+    assert w.chat(args=["-4"])[0] == 200
+    w.quiet().audit()
+    (call,) = w.ledger()
+    assert call["estimated"] and nano(call["held"]) >= nano(call["cost"]) >= COST
+
+
+HAIKU = {"model": "fake-haiku", "max_tokens": 500, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def anthropic(w, **more):
+    r = w.curl("bot", "https://api.anthropic.com/v1/messages", "-4", "-H", "anthropic-version: 2023-06-01", body=dict(HAIKU, **more))
+    w.quiet().audit()
+    (call,) = w.ledger()
+    return r, call
+
+
+def message(**usage):
+    return {"type": "message", "role": "assistant", "model": "fake-haiku", "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
+            "usage": usage}
+
+
+def test_parts_served_by_several_models_are_priced_apart(canned):
+    parts = [{"type": "message", "model": "fake-opus", "input_tokens": 10, "output_tokens": 3},
+             {"type": "message", "model": "fake-haiku", "input_tokens": 20, "output_tokens": 4}]
+    body = json.dumps(message(input_tokens=20, output_tokens=4, iterations=parts)).encode()
+    r, call = anthropic(canned(head(f"content-length: {len(body)}") + body))
+    assert r.stdout.encode() == body
+    assert nano(call["cost"]) == 10 * 5000 + 3 * 25000 + 20 * 1000 + 4 * 5000 and not call["estimated"]
+
+
+def test_more_parts_than_can_be_told_apart_cost_the_hold(canned):
+    body = json.dumps(message(input_tokens=20, output_tokens=4, iterations=[{"type": "message", "input_tokens": 1, "output_tokens": 1}] * 40)).encode()
+    r, call = anthropic(canned(head(f"content-length: {len(body)}") + body))
+    assert (call["estimated"], call["cost"]) == (True, call["held"])
+
+
+def test_what_a_cut_stream_said_so_far_is_not_its_price(canned):
+    """message_start counts the input and one token of output, message_delta what there is then; the text that came after it was made, too."""
+    text = "some words " * 60
+    said = [{"type": "message_start", "message": dict(message(input_tokens=100, output_tokens=1), content=[])},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}]
+    body = b"".join(b"event: %s\ndata: %s\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in said)
+    r, call = anthropic(canned(head("transfer-encoding: chunked", kind="text/event-stream") + chunked(body, end=b"")), stream=True)
+    assert r.returncode != 0 and call["end"] == "provider-cut" and call["estimated"]
+    # No token is longer than some letters: 660 bytes are far more than 60 tokens.
+    assert nano(call["held"]) >= nano(call["cost"]) >= 100 * 1000 + 60 * 5000
+
+
 def test_usage_is_hidden_in_a_stream_of_told_length(canned):
     """What was cut out would be missing at the end: the length that the provider told is not handed on."""
     body = events("a", "b")
