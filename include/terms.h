@@ -88,7 +88,17 @@ struct usage {
 	int64_t reasoning;    /* part of output */
 	int64_t audio_input;  /* part of input */
 	int64_t audio_output; /* part of output */
+	int64_t audio_cache_read; /* part of cache_read and of audio_input */
+	int64_t image_input;  /* part of input */
+	int64_t image_output; /* part of output */
+	/* Not tokens: what some models and tools are billed by instead, or on top. */
 	int64_t web_searches; /* count of paid searches */
+	int64_t file_searches, code_sessions; /* calls of server-side tools */
+	int64_t images;       /* pictures made */
+	int64_t audio_ms;     /* sound heard or spoken, milliseconds */
+	int64_t video_ms;
+	int64_t characters;   /* of text to be spoken */
+	int64_t pages;        /* read by OCR */
 };
 
 /* Why purse said no. Each has one row in path/refuse.c: status, text, next step. */
@@ -108,7 +118,9 @@ enum refusal_reason {
 	REFUSAL_UPSTREAM_CERT,
 	REFUSAL_UPSTREAM_PROTOCOL,
 	REFUSAL_UPSTREAM_TIMEOUT,
-	REFUSAL_REASON_COUNT,
+	REFUSAL_RULE,             /* a rule of an account (spend/rules.h); `rule` says which */
+	REFUSAL_STOPPED,          /* an operator killed the call */
+	REFUSAL_REASON_COUNT,     /* the numbers stand in ledgers: new ones go above this line, none is moved */
 };
 
 /* Everything a refusal's text can name. Strings are NUL-terminated copies. */
@@ -121,6 +133,8 @@ struct refusal {
 	nanousd held;
 	nanousd needed;          /* what this call would have held */
 	int64_t reset_s;         /* unix seconds; 0 = never */
+	char rule[32];           /* valid for RULE: "requests_per_minute", "loop" …; also "model_limit" with BUDGET */
+	int64_t retry_s;         /* RULE: waiting that long helps; 0 = waiting does not help */
 	char detail[256];        /* free text: model name, header, error */
 };
 

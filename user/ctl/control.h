@@ -50,6 +50,7 @@ struct control {
 	void *daemon; /* for the calls below; main loop's thread only */
 	void (*describe)(void *daemon, struct daemon_view *ret);
 	int (*reload)(void *daemon, struct err *e); /* prices */
+	void (*stop_calls)(void *daemon, uint32_t account); /* in flight, of an account and all below it */
 };
 
 #endif

@@ -32,6 +32,14 @@ struct path_provider {
 	size_t naddrs;
 	const char *prices_as; /* name in the price list */
 	int multiplier_pct;    /* 100 */
+	/*
+	 * Rolling holds (docs/holds.md): a stream holds its input and the output that can have been made by now plus a slice. It rests on
+	 * a bound of how fast this provider can make tokens for one call; 0 = no rolling, streams hold their whole ceiling.
+	 */
+	int64_t output_rate; /* tokens per second, at most */
+	/* A streamed call whose agent left: cancel and estimate, or read on to its exact usage for so long. */
+	bool drain_on_abort;
+	int64_t drain_ms;
 };
 
 struct path_options {
@@ -60,6 +68,11 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 void path_stop(struct path *p, int64_t drain_ms);
 /* New calls use the new list; calls in flight keep theirs. Takes a reference. */
 void path_set_prices(struct path *p, struct price_list *prices);
+/*
+ * Cuts the calls in flight of an account and of all below it: streams end with the provider's own error event, the upstream is
+ * cancelled, the charge is what was used. Returns at once; any thread. The account should be paused first.
+ */
+void path_stop_calls(struct path *p, uint32_t account);
 /* True if every worker's loop turned within the last second: the daemon beats only then. */
 bool path_is_alive(struct path *p);
 

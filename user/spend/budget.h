@@ -33,6 +33,7 @@
 
 #include "base/err.h"
 #include "gate_abi.h"
+#include "spend/rules.h"
 #include "terms.h"
 
 struct budget;
@@ -51,6 +52,18 @@ struct account_spec {
 	int64_t limits[WINDOW_COUNT];
 	nanousd floor;
 	bool paused;
+	bool clamp; /* non-streamed calls may have their output limit lowered to what is left; also for all accounts below */
+	/*
+	 * When hours, days, weeks and months begin: an IANA zone name ("" = UTC) and the minute of its day (0..1439). Another zone or
+	 * minute for an account that has windows open: each open window ends at the first boundary of the new kind at or after its old
+	 * end, so a change never opens a window early. See window.h.
+	 */
+	char zone[48];
+	int32_t reset_minute;
+	/* A temporary raise: added to the limits until raise_until_s (unix seconds; 0 = none). >= 0 each; no use on a window without limit. */
+	nanousd raise[WINDOW_COUNT];
+	int64_t raise_until_s;
+	struct rules rules;
 };
 /* Creates or changes. Editing a limit takes effect at once, also below what is spent; spent and held stay.
  * Errors: bad name, unknown parent, a loop, too deep, table full. *ret_index may be NULL. */
@@ -82,6 +95,9 @@ struct hold_request {
 	uint16_t provider, endpoint;
 	const char *comm, *model, *provider_name;
 	int64_t now_ns; /* realtime */
+	int64_t tokens;       /* what `amount` is held for: input and output tokens, for rules on tokens */
+	uint64_t fingerprint; /* of the request (host, path, body), for the loop breaker; 0 = none */
+	struct rule_notes *notes; /* what rules in dry-run would have refused; NULL = not wanted */
 };
 /*
  * 0: *ret_slot and *ret_call_id. -EDQUOT: *ret_why is BUDGET, BUDGET_HELD or PAUSED with all its fields.
@@ -89,6 +105,17 @@ struct hold_request {
  */
 int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_slot, uint64_t *ret_call_id,
 		struct refusal *ret_why);
+/*
+ * Rolling holds: raises the hold (HELD or SENT) to `wish`, or to as much of it as fits if that is >= at_least; *ret_amount is the new
+ * whole. Never lowers. Counts in the window instances in which the call began, also when they are over by now: their limit holds for it
+ * still. -EDQUOT: not even at_least fits, nothing changed, *ret_why as budget_hold.
+ */
+int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why);
+/* What one more hold of this account could be at most right now (rules on money included); for clamp. >= 0. */
+nanousd budget_afford(struct budget *b, uint32_t account, const char *model, int64_t now_ns);
+/* Is `account` that one, or below it? */
+bool budget_is_below(struct budget *b, uint32_t account, uint32_t top);
+bool budget_clamps(struct budget *b, uint32_t account);
 void budget_sent(struct budget *b, uint32_t slot); /* before the first byte goes upstream */
 void budget_release(struct budget *b, uint32_t slot); /* HELD only: money back, slot free */
 /* Moves the money from held to spent, exactly `cost` (may be above the hold: recorded, and returned as overrun > 0). The slot
