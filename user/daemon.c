@@ -72,6 +72,7 @@ struct daemon {
 	bool is_embedded;      /* stops when nobody holds a lease any more */
 	int64_t leased_ns;     /* boot clock: when somebody last did */
 	struct err gate_error;
+	uint64_t gate_repairs;
 };
 
 static int64_t now_s(void)
@@ -375,6 +376,8 @@ static void describe(void *ctx, struct daemon_view *ret)
 	};
 	if (!d->gate_ok)
 		(void)snprintf(ret->gate_text, sizeof(ret->gate_text), "%s", d->gate_error.text);
+	ret->counts[ret->ncounts].name = "gate_repairs";
+	ret->counts[ret->ncounts++].value = d->gate_repairs;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		ret->counts[ret->ncounts].name = counts[i].name;
 		ret->counts[ret->ncounts++].value = *(uint64_t *)((char *)&c + counts[i].offset);
@@ -426,15 +429,22 @@ static void beat(struct daemon *d)
 		gate_beat(d->gate);
 }
 
+/* Detached, replaced or unpinned by somebody: said aloud, put back at once, said again. While it is off the gate gets no beat. */
 static void verify(struct daemon *d)
 {
 	bool was_ok = d->gate_ok;
+	struct err why;
 
 	d->gate_ok = gate_verify(d->gate, &d->gate_error) == 0;
-	if (!d->gate_ok)
+	if (!d->gate_ok) {
 		stop_beating(d);
+		why = d->gate_error;
+		log_error("daemon", "%s; putting it back", why.text);
+		d->gate_ok = gate_repair(d->gate, &d->gate_error) == 0;
+		d->gate_repairs += d->gate_ok;
+	}
 	if (was_ok && !d->gate_ok)
-		log_error("daemon", "%s; agents are denied until pursed is started again", d->gate_error.text);
+		log_error("daemon", "%s; it cannot be put back: agents are denied where the gate still is", d->gate_error.text);
 	if (!was_ok && d->gate_ok)
 		log_info("gate", "attached as it should be");
 }

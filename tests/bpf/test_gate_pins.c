@@ -299,7 +299,21 @@ static void root_must_be_a_cgroup(void **unused)
 	(void)unlink(lock);
 }
 
-/* ---- verify, and the repair by opening again */
+/* ---- verify, and the repair: in place, or by opening again */
+
+static bool in_place;
+
+static int fresh_gate_in_place(void **unused)
+{
+	in_place = true;
+	return fresh_gate(unused);
+}
+
+static int no_gate_in_place(void **unused)
+{
+	in_place = false;
+	return no_gate(unused);
+}
 
 static void expect_broken(const char *name)
 {
@@ -308,8 +322,12 @@ static void expect_broken(const char *name)
 	assert_int_equal(gate_verify(rig.g, &e), -ENOLINK);
 	if (!strstr(e.text, name))
 		fail_msg("\"%s\" does not name %s", e.text, name);
-	close_gate();
-	open_gate();
+	if (in_place) {
+		assert_int_equal(gate_repair(rig.g, &e), 0);
+	} else {
+		close_gate();
+		open_gate();
+	}
 	assert_int_equal(gate_verify(rig.g, &e), 0);
 	rig_normal();
 	kill_daemon();
@@ -344,6 +362,26 @@ static void removed_pin(void **unused)
 	(void)snprintf(path, sizeof(path), "%s/links/gate_egress", rig.pin_dir);
 	assert_int_equal(unlink(path), 0);
 	expect_broken("gate_egress");
+}
+
+static void removed_map_pin(void **unused)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/maps/holds", rig.pin_dir);
+	assert_int_equal(unlink(path), 0);
+	expect_broken("holds");
+}
+
+/* All of it at once, as by rm -r. */
+static void removed_folder(void **unused)
+{
+	char command[300];
+
+	(void)snprintf(command, sizeof(command), "rm -r %s", rig.pin_dir);
+	assert_int_equal(system(command), 0);
+	expect_broken("gate_");
+	assert_int_equal(gate_accounts(rig.g)[ACCOUNT_A].parent, ACCOUNT_TOP);
 }
 
 static void replaced_program(void **unused)
@@ -456,6 +494,7 @@ static int setup(void **unused)
 int main(void)
 {
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, fresh_gate, no_gate)
+#define IN_PLACE(f) cmocka_unit_test_setup_teardown(f, fresh_gate_in_place, no_gate_in_place)
 	const struct CMUnitTest tests[] = {
 		FRESH(fresh_then_not),
 		FRESH(balances_holds_agents_stay),
@@ -473,7 +512,13 @@ int main(void)
 		FRESH(root_must_be_a_cgroup),
 		FRESH(detached_link),
 		FRESH(removed_pin),
+		FRESH(removed_map_pin),
 		FRESH(replaced_program),
+		IN_PLACE(detached_link),
+		IN_PLACE(removed_pin),
+		IN_PLACE(removed_map_pin),
+		IN_PLACE(removed_folder),
+		IN_PLACE(replaced_program),
 		FRESH(link_of_another_version_is_dropped),
 		FRESH(cgroup_that_died),
 		FRESH(another_root_was_asked_for),

@@ -127,9 +127,22 @@ void seat_expel(struct agents *a, struct seat *s)
 	s->cgroup_id = 0;
 }
 
+/* What it has open towards LLMs from before counts no more. Cannot be ended here: the gate still drops what it sends. */
+static void end_old_flows(struct agents *a, const struct seat *s)
+{
+	struct err e = { "" };
+	size_t n = 0;
+
+	if (gate_end_old_flows(a->env.gate, s->dir, &n, &e) < 0)
+		log_warn(s->spec.name, "%s", e.text);
+	else if (n > 0)
+		log_info(s->spec.name, "%zu connections from before its enrolment were ended", n);
+}
+
 int seat_enrol(struct agents *a, struct seat *s, struct err *e)
 {
 	uint64_t id = 0, old = s->cgroup_id;
+	struct gate_agent known;
 	int r = cgroup_make(s->dir, e);
 
 	if (r == 0)
@@ -137,11 +150,15 @@ int seat_enrol(struct agents *a, struct seat *s, struct err *e)
 	if (r < 0)
 		return err_prefix(e, r, "agent \"%s\"", s->spec.name);
 	s->cgroup_id = id;
+	bool is_new = gate_find_agent(a->env.gate, id, &known) < 0;
+
 	r = seat_tell_gate(a, s, e);
 	if (r < 0)
 		s->cgroup_id = old;
 	else if (old && old != id)
 		(void)gate_expel(a->env.gate, old);
+	if (r == 0 && is_new)
+		end_old_flows(a, s);
 	return r;
 }
 

@@ -48,12 +48,22 @@ void gate_set_daemon_cgroup(struct gate *g, uint64_t cgroup_id);
 void gate_beat(struct gate *g); /* any thread */
 /* Are all links attached, on the cgroup that was asked for, with our programs? 0 or -ENOLINK with the first that is not. */
 int gate_verify(struct gate *g, struct err *e);
+/*
+ * Puts back what gate_verify complains of: links attached and pinned again, programs put back, maps pinned again. Not when the cgroup
+ * itself is gone. 0 = gate_verify is content. Agents are enforced from the moment the link is back; say it aloud all the same.
+ */
+int gate_repair(struct gate *g, struct err *e);
 
 /*
  * ---- agents: key = cgroup id = inode number of the cgroup directory. In force, for the cgroup and all below it, when the call
  * returns. An agent whose cgroup lies deeper than GATE_CGROUP_DEPTH levels is not found by the gate: it is in doubt, and denied.
  */
 int gate_enrol(struct gate *g, uint64_t cgroup_id, const struct gate_agent *a);
+/*
+ * Ends what the agent at this cgroup directory (and below) has open from before it was enrolled, or while it may not: connections to listed
+ * endpoints and to captured ports that do not go through the egress. sockets.h says what is found. Any thread.
+ */
+int gate_end_old_flows(struct gate *g, const char *cgroup_dir, size_t *ret_ended, struct err *e);
 int gate_expel(struct gate *g, uint64_t cgroup_id); /* -ENOENT */
 int gate_find_agent(struct gate *g, uint64_t cgroup_id, struct gate_agent *ret); /* -ENOENT */
 /* fn returns false to stop. */

@@ -79,6 +79,8 @@ void gate_unload(struct gate *g); /* lets go; what is pinned stays attached */
 /* ---- gate_maps.c */
 int gate_maps_open(struct gate *g, struct err *e);
 void gate_maps_close(struct gate *g);
+int gate_maps_verify_pins(const struct gate *g, struct err *e); /* -ENOLINK: a pin is gone */
+int gate_maps_pin_again(const struct gate *g, struct err *e);
 
 /* ---- gate_tables.c */
 int gate_put_exempt(struct gate *g, struct err *e);

@@ -218,29 +218,68 @@ static uint32_t prog_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.id;
 }
 
+/* What is wrong with one hook. 0, or -ENOLINK. */
+static int verify_hook(const struct gate *g, const struct gate_hook *h, struct err *e)
+{
+	char path[PATH_MAX];
+	uint32_t prog = 0;
+
+	if (!h->link || !link_is_on(h->link, g->root_id, &prog))
+		return err_set(e, ENOLINK,
+			       "gate: %s is no longer attached to cgroup %llu: somebody detached it or the cgroup is gone", h->name,
+			       (unsigned long long)g->root_id);
+	if (prog == 0 || prog != prog_id(h->prog_fd))
+		return err_set(e, ENOLINK, "gate: %s was replaced by another program (id %u)", h->name, prog);
+	gate_pin_path(g, "links", h->name, path);
+	if (access(path, F_OK) < 0)
+		return err_set(e, ENOLINK, "gate: the pin %s is gone: enforcement would end with this process", path);
+	return 0;
+}
+
 int gate_verify(struct gate *g, struct err *e)
 {
-	ASSERT(!g->is_readonly);
-	for (size_t i = 0; i < g->nhooks; i++) {
-		const struct gate_hook *h = &g->hooks[i];
-		char path[PATH_MAX];
-		uint32_t prog = 0;
+	int ret = 0;
 
-		if (!link_is_on(h->link, g->root_id, &prog))
-			return err_set(e, ENOLINK,
-				       "gate: %s is no longer attached to cgroup %llu: somebody detached it or the cgroup is gone; restart "
-				       "pursed to attach it again",
-				       h->name, (unsigned long long)g->root_id);
-		if (prog == 0 || prog != prog_id(h->prog_fd))
-			return err_set(e, ENOLINK, "gate: %s was replaced by another program (id %u); restart pursed to put it back",
-				       h->name, prog);
-		gate_pin_path(g, "links", h->name, path);
-		if (access(path, F_OK) < 0)
-			return err_set(e, ENOLINK,
-				       "gate: the pin %s is gone: enforcement would end with this process; restart pursed to pin it again",
-				       path);
+	ASSERT(!g->is_readonly);
+	for (size_t i = 0; ret == 0 && i < g->nhooks; i++)
+		ret = verify_hook(g, &g->hooks[i], e);
+	return ret < 0 ? ret : gate_maps_verify_pins(g, e);
+}
+
+/* Back on, before the broken one is let go: for a moment both run, which changes nothing (the second sees what the first decided). */
+static int repair_hook(struct gate *g, struct gate_hook *h, struct err *e)
+{
+	struct bpf_link *old = h->link;
+	char path[PATH_MAX];
+	uint32_t prog;
+
+	if (old && link_is_on(old, g->root_id, &prog) && prog != prog_id(h->prog_fd) &&
+	    bpf_link__update_program(old, program_of(g, h)) == 0 && verify_hook(g, h, NULL) == 0)
+		return 0;
+	gate_pin_path(g, "links", h->name, path);
+	h->link = NULL;
+	int ret = attach_new(g, h, path, e);
+
+	if (ret < 0) {
+		h->link = old;
+		return ret;
 	}
+	if (old)
+		(void)bpf_link__destroy(old);
 	return 0;
+}
+
+int gate_repair(struct gate *g, struct err *e)
+{
+	int ret = gate_pins_make(g, e);
+
+	ASSERT(!g->is_readonly);
+	if (ret == 0)
+		ret = gate_maps_pin_again(g, e);
+	for (size_t i = 0; ret == 0 && i < g->nhooks; i++)
+		if (verify_hook(g, &g->hooks[i], NULL) < 0)
+			ret = repair_hook(g, &g->hooks[i], e);
+	return ret < 0 ? ret : gate_verify(g, e);
 }
 
 void gate_unload(struct gate *g)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/cleanup.h"
@@ -65,6 +66,30 @@ int gate_maps_open(struct gate *g, struct err *e)
 	if (ret == 0)
 		ret = map_array(g, GATE_MAP_STATE, STATE_BYTES, &g->state, e);
 	return ret;
+}
+
+int gate_maps_verify_pins(const struct gate *g, struct err *e)
+{
+	for (int m = 0; m < GATE_MAP_COUNT; m++) {
+		char path[PATH_MAX];
+
+		gate_pin_path(g, "maps", gate_map_name((enum gate_map)m), path);
+		if (access(path, F_OK) < 0)
+			return err_set(e, ENOLINK, "gate: the pin %s is gone: holds and balances would end with this process", path);
+	}
+	return 0;
+}
+
+int gate_maps_pin_again(const struct gate *g, struct err *e)
+{
+	for (int m = 0; m < GATE_MAP_COUNT; m++) {
+		char path[PATH_MAX];
+
+		gate_pin_path(g, "maps", gate_map_name((enum gate_map)m), path);
+		if (access(path, F_OK) < 0 && bpf_obj_pin(g->map_fds[m], path) < 0)
+			return err_set(e, errno, "gate: cannot pin %s again: %s", path, strerror(errno));
+	}
+	return 0;
 }
 
 void gate_maps_close(struct gate *g)

@@ -2,12 +2,14 @@
 /* gate_tables.c: the keyed maps as verbs: agents, endpoints, flows. One system call each; any thread. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/addr.h"
 #include "base/clock.h"
 #include "kern/gate_inside.h"
+#include "kern/sockets.h"
 
 #define NO_PROVIDER 0xffff
 
@@ -163,6 +165,32 @@ int gate_find_endpoint(struct gate *g, const uint8_t addr[16], struct gate_endpo
 
 	make_key(&key, addr, 128);
 	return bpf_map_lookup_elem(g->map_fds[GATE_MAP_ENDPOINTS], &key, ret) < 0 ? -errno : 0;
+}
+
+/* ---- sockets from before the enrolment */
+
+/* What the gate would have taken or refused, had it seen the connect. */
+static bool is_old_flow(void *ctx, const struct socket_seen *s)
+{
+	struct gate *g = ctx;
+	struct gate_endpoint found = { .class = GATE_CLASS_OTHER };
+
+	(void)gate_find_endpoint(g, s->dst, &found);
+	if (found.class == GATE_CLASS_EXEMPT)
+		return false;
+	if (found.class != GATE_CLASS_OTHER)
+		return true;
+	if (s->protocol != IPPROTO_TCP)
+		return s->dport == 443; /* QUIC */
+	for (uint16_t i = 0; i < g->state->nports && i < GATE_PORTS_MAX; i++)
+		if (g->state->ports[i] == s->dport)
+			return true;
+	return false;
+}
+
+int gate_end_old_flows(struct gate *g, const char *cgroup_dir, size_t *ret_ended, struct err *e)
+{
+	return sockets_end(cgroup_dir, is_old_flow, g, ret_ended, e);
 }
 
 /* ---- flows */
