@@ -93,4 +93,11 @@ const char *ledger_path(const struct ledger *l);
 struct ledger_db *ledger_reader_lock(struct ledger *l, struct err *e);
 void ledger_reader_unlock(struct ledger *l, bool broken);
 
+/*
+ * For the simulator (tests/sim), which has no threads: a ledger without a writer. Nothing is written until ledger_step, except by those that
+ * wait until they are durable: they make the step themselves. One step is one attempt: 0 (also if nothing was queued), or why it failed.
+ */
+int ledger_open_stepped(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e);
+int ledger_step(struct ledger *l);
+
 #endif

@@ -37,7 +37,8 @@ struct ledger {
 	struct ledger_calls calls;
 	void *ctx;
 	pthread_t thread;
-	bool has_thread;
+	bool may_write;  /* not opened by ledger_peek */
+	bool has_thread; /* false: whoever opened it calls ledger_step */
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, done; /* monotonic */
@@ -293,29 +294,47 @@ static bool may_try_again(struct ledger *l)
 	return again_is_fine;
 }
 
+/* One transaction and everything that follows from it. 0, or why it could not be written: what may wait stands in the queue again. */
+static int write_round(struct ledger *l, struct queue *group)
+{
+	struct err e;
+	int r = writer_try(l, group, &e);
+
+	if (r < 0) {
+		set_health(l, false, e.text);
+		group_failed(l, group);
+		return r;
+	}
+	/* Healthy before the slots are freed: who sees a free slot may hold again. */
+	set_health(l, true, "");
+	group_durable(l, group);
+	tell_lost_refusals(l);
+	return 0;
+}
+
 static void *writer(void *arg)
 {
 	struct ledger *l = arg;
 
 	for (;;) {
 		struct queue group = next_group(l);
-		struct err e;
 
 		if (!group.first)
 			break;
-		if (writer_try(l, &group, &e) == 0) {
-			/* Healthy before the slots are freed: who sees a free slot may hold again. */
-			set_health(l, true, "");
-			group_durable(l, &group);
-			tell_lost_refusals(l);
-			continue;
-		}
-		set_health(l, false, e.text);
-		group_failed(l, &group);
-		if (!may_try_again(l))
+		if (write_round(l, &group) < 0 && !may_try_again(l))
 			break;
 	}
 	return NULL;
+}
+
+int ledger_step(struct ledger *l)
+{
+	ASSERT(!l->has_thread);
+	(void)pthread_mutex_lock(&l->lock);
+	struct queue group = queue_take(&l->queue);
+
+	(void)pthread_mutex_unlock(&l->lock);
+	return group.first ? write_round(l, &group) : 0;
 }
 
 /* ---- opening and closing */
@@ -362,7 +381,7 @@ static struct ledger *ledger_alloc(const char *path)
 	return l;
 }
 
-int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e)
+int ledger_open_stepped(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e)
 {
 	struct ledger *l = ledger_alloc(path);
 	int r = l ? db_open(path, DB_CREATE, DB_CHECK_SOME, &l->db, e) : err_set(e, ENOMEM, "ledger %s: out of memory", path);
@@ -375,12 +394,24 @@ int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, s
 	if (calls)
 		l->calls = *calls;
 	l->ctx = ctx;
+	l->may_write = true;
+	*ret = l;
+	return 0;
+}
+
+int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, struct ledger **ret, struct err *e)
+{
+	struct ledger *l = NULL;
+	int r = ledger_open_stepped(path, calls, ctx, &l, e);
+
+	if (r < 0)
+		return r;
+	l->has_thread = true; /* before it runs: it may be asked at once */
 	r = pthread_create(&l->thread, NULL, writer, l);
 	if (r) {
 		ledger_free(l);
 		return err_set(e, r, "ledger %s: its thread cannot be started: %s", path, strerror(r));
 	}
-	l->has_thread = true;
 	*ret = l;
 	return 0;
 }
@@ -440,7 +471,7 @@ static struct item *item_new(enum item_kind kind)
 
 static void submit(struct ledger *l, struct item *it)
 {
-	ASSERT(l->has_thread);
+	ASSERT(l->may_write);
 	(void)pthread_mutex_lock(&l->lock);
 	l->ncalls += it->kind == ITEM_CALL;
 	l->nrefusals += it->kind == ITEM_REFUSAL;
@@ -458,6 +489,8 @@ static int submit_and_wait(struct ledger *l, struct item *it)
 
 	it->waiter = &w;
 	submit(l, it);
+	if (!l->has_thread)
+		(void)ledger_step(l);
 	(void)pthread_mutex_lock(&l->lock);
 	while (!w.is_done)
 		(void)pthread_cond_wait(&l->done, &l->lock);
