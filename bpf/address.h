@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* address.h: 16-byte addresses, IPv4 as v4-mapped, and the class that `endpoints` gives them. */
 #ifndef PURSE_BPF_ADDRESS_H
 #define PURSE_BPF_ADDRESS_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * gate.bpf.c: the gate. The hooks of one cgroup tree, each a shell: collect who
  * and where to, ask verdict.h, act.
@@ -14,8 +14,8 @@
  * come from pinned maps alone, so they stand when the daemon is gone; a heartbeat that is
  * too old is a denial. In doubt: deny, count, report.
  *
- * Does not cover: AF_PACKET, AF_XDP, TUN and other ways onto the wire without an inet
- * socket (drop CAP_NET_RAW and CAP_NET_ADMIN); AF_UNIX to a helper outside; sockets that
+ * Does not cover: TUN and other ways onto the wire without a socket (drop CAP_NET_ADMIN); AF_PACKET, AF_XDP and other
+ * families where lsm_cgroup is missing (drop CAP_NET_RAW, too); AF_UNIX to a helper outside; sockets that
  * a stranger connected and passed on (others: deny); root.
  */
 /*
@@ -337,6 +337,34 @@ int gate_sock_create(struct bpf_sock *ctx)
 	return REFUSE;
 }
 
+/*
+ * Optional: loaded where the bpf security module is on (6.0+). sock_create is for inet sockets only; this one sees every
+ * family. The kernel's own sockets are not an agent's doing.
+ */
+SEC("lsm_cgroup/socket_create")
+int gate_family(unsigned long long *ctx)
+{
+	int family = (int)ctx[0], protocol = (int)ctx[2], is_kernel = (int)ctx[3];
+	struct subject subject = { .caller_cgroup = bpf_get_current_cgroup_id(), .protocol = protocol };
+	struct gate_state *st = find_state();
+	union address none = { .w = { 0 } };
+	__u64 caller;
+
+	if (is_kernel || verdict_family(family))
+		return ALLOW;
+	if (!st) {
+		count(GATE_COUNT_NO_STATE);
+		return REFUSE;
+	}
+	caller = caller_agent(st, subject.caller_cgroup);
+	if (!caller)
+		return ALLOW;
+	count(GATE_COUNT_DENY);
+	subject.agent_cgroup = caller == AGENT_UNKNOWN ? 0 : caller;
+	report(GATE_REASON_SOCKET_TYPE, 1 /* EPERM */, &subject, &none, true);
+	return REFUSE;
+}
+
 /* ---- sock_ops: publish the flow before the SYN leaves, take it back when the connection ends untaken */
 
 static __always_inline void publish_flow(struct bpf_sock_ops *ctx, struct gate_socket *s)
@@ -436,4 +464,4 @@ int gate_egress(struct __sk_buff *skb)
 	return REFUSE;
 }
 
-char _license[] SEC("license") = "Apache-2.0"; /* no GPL-only helper is used; an LSM program would need more */
+char _license[] SEC("license") = "Dual BSD/GPL"; /* LSM programs want one that goes with the GPL */

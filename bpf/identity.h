@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * identity.h: who is behind a socket, and whether they can pay. By cgroup only:
  * the cgroup of the task that made the socket (sk_storage, written in

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * maps.h: every map of the gate: who writes, who reads, why that size. What
  * the rows mean stands in include/gate_abi.h. All but one are pinned under

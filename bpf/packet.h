@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * packet.h: what a packet on its way out really is: where the wire takes it and whether a header sends it on from
  * there. connect and sendmsg see the address in the socket call; a source route or a routing header makes

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* report.h: counters, events and the errno of a denial. It reports; it decides nothing. */
 #ifndef PURSE_BPF_REPORT_H
 #define PURSE_BPF_REPORT_H

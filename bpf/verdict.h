@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * verdict.h: the decision of the gate as pure functions. Plain C without
  * helpers or maps: it compiles into the BPF object and on the host, where
@@ -208,6 +208,18 @@ VERDICT_INLINE bool verdict_socket(__u32 family, __u32 type, __u32 protocol)
 	if (family != FAMILY_INET && family != FAMILY_INET6)
 		return false;
 	return (type == TYPE_STREAM && protocol == PROTO_TCP) || (type == TYPE_DGRAM && protocol == PROTO_UDP);
+}
+
+/*
+ * And of which family at all, where the kernel lets us ask (lsm_cgroup)? Names, not numbers, so that a family of tomorrow is
+ * refused: packet, XDP, vsock, SMC and the like reach a wire, or a helper, past every other hook.
+ */
+VERDICT_INLINE bool verdict_family(int family)
+{
+	enum { FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10, FAMILY_NETLINK = 16, FAMILY_ALG = 38 };
+
+	return family == FAMILY_UNIX || family == FAMILY_INET || family == FAMILY_INET6 || family == FAMILY_NETLINK ||
+	       family == FAMILY_ALG;
 }
 
 /* `now_ns` must be read after the heartbeat. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause OR Apache-2.0
 /*
  * gate_abi.h: what the gate (bpf/) and the daemon (user/) share: the keys and
  * values of the pinned maps. Included by both sides and nothing else of ours

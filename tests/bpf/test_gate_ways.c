@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "kern/probe.h"
+
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
@@ -482,6 +484,33 @@ static void refused_kinds(void **unused)
 	}
 }
 
+/* No inet socket, so only the security module sees it. */
+static void refused_families(void **unused)
+{
+	static struct kind kinds[] = {
+		{ "packet", AF_PACKET, SOCK_RAW, 0x0300 },
+		{ "packet, cooked", AF_PACKET, SOCK_DGRAM, 0x0300 },
+		{ "XDP", AF_XDP, SOCK_RAW, 0 },
+		{ "vsock", AF_VSOCK, SOCK_STREAM, 0 },
+		{ "SMC", AF_SMC, SOCK_STREAM, 0 },
+	};
+
+	if (!probe_has_lsm_cgroup()) {
+		print_message("skipped: the bpf security module is off\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (act(rig.stranger, open_kind, &kinds[i]) != 0) {
+			print_message("%s: not in this kernel (%s)\n", kinds[i].name, strerror(rig.seen->err));
+			continue;
+		}
+		(void)act(rig.agent_a, open_kind, &kinds[i]);
+		if (rig.seen->err != EPERM)
+			fail_msg("%s: %s", kinds[i].name, strerror(rig.seen->err));
+		assert_int_equal(take_events().last.reason, GATE_REASON_SOCKET_TYPE);
+	}
+}
+
 static void allowed_kinds(void **unused)
 {
 	static struct kind kinds[] = {
@@ -525,6 +554,7 @@ int main(void)
 		WAY(deepest_enrolment_counts),
 		WAY(nested_too_deep_to_tell),
 		WAY(refused_kinds),
+		WAY(refused_families),
 		WAY(allowed_kinds),
 	};
 	const char *obstacle = rig_obstacle();

@@ -104,6 +104,8 @@ static int find_hooks(struct gate *g)
 	struct bpf_program *prog;
 
 	bpf_object__for_each_program(prog, g->programs->obj) {
+		if (!bpf_program__autoload(prog))
+			continue;
 		ASSERT(g->nhooks < GATE_HOOKS_MAX);
 		g->hooks[g->nhooks++] = (struct gate_hook){
 			.name = bpf_program__name(prog),
@@ -127,6 +129,7 @@ int gate_load(struct gate *g, struct err *e)
 	ret = g->programs ? set_pin_paths(g, e) : load_error(g, -errno, e);
 	if (ret == 0) {
 		g->programs->rodata->has_set_retval = probe_has_set_retval();
+		(void)bpf_program__set_autoload(g->programs->progs.gate_family, probe_has_lsm_cgroup());
 		ret = gate_bpf__load(g->programs);
 		if (ret < 0)
 			(void)load_error(g, ret, e);

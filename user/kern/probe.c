@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -51,6 +52,51 @@ bool probe_has_set_retval(void)
 	return try_program(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns, 4) == 0;
 }
 
+static bool file_has(const char *path, const char *word)
+{
+	FILE *f = fopen(path, "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t cap = 0;
+	bool has = false;
+
+	while (f && !has && getline(&line, &cap, f) > 0)
+		has = strstr(line, word) != NULL;
+	if (f)
+		(void)fclose(f);
+	return has;
+}
+
+/* Programs attach also where the module is not on the list, and are never asked. 6.8+ tells by a system call, before that securityfs. */
+static bool lsm_is_on(void)
+{
+	enum { LIST_MODULES = 461, ID_BPF = 110 };
+	uint64_t ids[32];
+	uint32_t size = sizeof(ids);
+	long n = syscall(LIST_MODULES, ids, &size, 0);
+
+	for (long i = 0; i < n; i++)
+		if (ids[i] == ID_BPF)
+			return true;
+	return n < 0 && file_has("/sys/kernel/security/lsm", "bpf");
+}
+
+bool probe_has_lsm_cgroup(void)
+{
+	const struct bpf_insn insns[] = {
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 1),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0),
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_LSM_CGROUP);
+	int id = lsm_is_on() ? libbpf_find_vmlinux_btf_id("socket_create", BPF_LSM_CGROUP) : -1;
+
+	if (id <= 0)
+		return false;
+	opts.attach_btf_id = (uint32_t)id;
+	CLEANUP_CLOSE int fd = bpf_prog_load(BPF_PROG_TYPE_LSM, "purse_probe", "GPL", insns, 2, &opts);
+
+	return fd >= 0;
+}
+
 /* ---- the questions. Each fills text and answers. */
 
 struct answer {
@@ -87,20 +133,6 @@ static enum probe_state ask_cgroup(struct answer *a)
 	}
 	SAY(a, "mounted at %s", dir);
 	return PROBE_OK;
-}
-
-static bool file_has(const char *path, const char *word)
-{
-	FILE *f = fopen(path, "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t cap = 0;
-	bool has = false;
-
-	while (f && !has && getline(&line, &cap, f) > 0)
-		has = strstr(line, word) != NULL;
-	if (f)
-		(void)fclose(f);
-	return has;
 }
 
 static enum probe_state ask_net_cls(struct answer *a)
@@ -199,10 +231,14 @@ static enum probe_state ask_set_retval(struct answer *a)
 	return PROBE_MISSING_OPTIONAL;
 }
 
-/* A row that is never green: it belongs in front of whoever runs agents, and no kernel changes it for this version. */
 static enum probe_state ask_packet_sockets(struct answer *a)
 {
-	SAY(a, "the hooks do not see AF_PACKET, AF_XDP, TUN: run agents without CAP_NET_RAW and CAP_NET_ADMIN");
+	if (probe_has_lsm_cgroup()) {
+		SAY(a, "agents are refused AF_PACKET, AF_XDP and other families (bpf security module); TUN needs CAP_NET_ADMIN: keep it from agents");
+		return PROBE_OK;
+	}
+	SAY(a, "the bpf security module is off, not permitted, or older than 6.0: agents with CAP_NET_RAW can open packet sockets, which no "
+	       "other hook sees; take CAP_NET_RAW and CAP_NET_ADMIN from them, or boot with lsm=...,bpf");
 	return PROBE_MISSING_OPTIONAL;
 }
 

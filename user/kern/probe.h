@@ -20,4 +20,7 @@ size_t probe_run(struct probe_result *ret, size_t n);
 /* true: bpf_set_retval works in connect hooks (6.1+), so errnos can be told. */
 bool probe_has_set_retval(void);
 
+/* true: the bpf security module runs and takes cgroup programs (6.0+), so socket families can be refused. */
+bool probe_has_lsm_cgroup(void);
+
 #endif

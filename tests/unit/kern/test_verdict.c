@@ -316,6 +316,24 @@ static void sockets(void **unused)
 			fail_msg("family %d type %d protocol %d", cases[i].family, cases[i].type, cases[i].protocol);
 }
 
+static void families(void **unused)
+{
+	static const int allowed[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_ALG };
+	size_t n = 0;
+
+	/* Also beyond what exists today. */
+	for (int family = -1; family < 300; family++) {
+		bool expected = false;
+
+		for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+			expected |= allowed[i] == family;
+		if (verdict_family(family) != expected)
+			fail_msg("family %d", family);
+		n += expected;
+	}
+	assert_int_equal(n, sizeof(allowed) / sizeof(allowed[0]));
+}
+
 static void heartbeat(void **unused)
 {
 	const uint64_t s = 1000000000, now = 1000 * s, stale = 5 * s;
@@ -380,6 +398,7 @@ int main(void)
 		cmocka_unit_test(every_input_keeps_the_promises),
 		cmocka_unit_test(packets),
 		cmocka_unit_test(sockets),
+		cmocka_unit_test(families),
 		cmocka_unit_test(heartbeat),
 		cmocka_unit_test(window_credit),
 		cmocka_unit_test(errnos_are_the_systems),
