@@ -60,7 +60,10 @@ enum endpoint {
 	ENDPOINT_OPENAI_COMPLETIONS,
 	ENDPOINT_OPENAI_EMBEDDINGS,
 	ENDPOINT_ANTHROPIC_MESSAGES,
-	ENDPOINT_COUNT,
+	ENDPOINT_OPENAI_IMAGES,         /* pictures from text */
+	ENDPOINT_OPENAI_SPEECH,         /* text to be spoken */
+	ENDPOINT_OPENAI_TRANSCRIPTIONS, /* speech to be written: a form (multipart/form-data), not JSON */
+	ENDPOINT_COUNT, /* the numbers stand in ledgers: new ones go above this line, none is moved */
 };
 
 /* Service tiers that change the price. UNKNOWN is priced at the dearest. */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/str.h"
+#include "spend/zone.h"
 #include "gate_abi.h"
 
 #define SECOND_NS INT64_C(1000000000)
@@ -28,6 +29,9 @@ const char *const units_endpoint_names[ENDPOINT_COUNT] = {
 	[ENDPOINT_OPENAI_COMPLETIONS] = "openai-completions",
 	[ENDPOINT_OPENAI_EMBEDDINGS] = "openai-embeddings",
 	[ENDPOINT_ANTHROPIC_MESSAGES] = "anthropic-messages",
+	[ENDPOINT_OPENAI_IMAGES] = "openai-images",
+	[ENDPOINT_OPENAI_SPEECH] = "openai-speech",
+	[ENDPOINT_OPENAI_TRANSCRIPTIONS] = "openai-transcriptions",
 };
 
 const char *const units_tier_names[TIER_COUNT] = {
@@ -54,6 +58,8 @@ const char *const units_refusal_names[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_CERT] = "upstream-cert",
 	[REFUSAL_UPSTREAM_PROTOCOL] = "upstream-protocol",
 	[REFUSAL_UPSTREAM_TIMEOUT] = "upstream-timeout",
+	[REFUSAL_RULE] = "rule",
+	[REFUSAL_STOPPED] = "stopped",
 };
 
 /* Largest first, for showing. */
@@ -215,4 +221,35 @@ int units_to_time(struct str s, int64_t now_s, int64_t *ret)
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int units_to_minute(struct str s, int32_t *ret)
+{
+	struct str hour = { s.p, 2 }, minute = { s.p + 3, 2 };
+	int64_t h, m;
+
+	if (s.n != 5 || s.p[2] != ':' || str_to_i64(hour, &h) < 0 || str_to_i64(minute, &m) < 0 || h > 23 || m > 59)
+		return -EINVAL;
+	*ret = (int32_t)(h * 60 + m);
+	return 0;
+}
+
+const char *units_show_minute(int32_t minute, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, "%02d:%02d", (minute / 60) % 24, minute % 60);
+	return ret;
+}
+
+const char *units_show_local(const char *zone, int64_t unix_s, char *ret, size_t size)
+{
+	const struct zone *z = NULL;
+	struct tm tm;
+
+	if (zone_open(zone, &z, NULL) < 0)
+		z = NULL;
+	time_t local = (time_t)(unix_s + zone_offset(z, unix_s));
+
+	if (!gmtime_r(&local, &tm) || strftime(ret, size, "%Y-%m-%d %H:%M", &tm) == 0)
+		(void)snprintf(ret, size, "@%lld", (long long)unix_s);
+	return ret;
 }

@@ -29,6 +29,8 @@ struct meter {
 	struct report *report;
 	enum meter_mode mode;
 	bool edits, saw_event;
+	bool is_events, is_coded, missed; /* missed: some passed unread */
+	int64_t nevents;
 	struct decode *decode; /* NULL = identity */
 	struct buf plain;      /* decoded bytes of this feed; WHOLE: the answer so far */
 	struct sse *sse;
@@ -64,8 +66,12 @@ struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const 
 	m->json = json;
 	m->report = report;
 	m->mode = media_type_is(head, STR("text/event-stream")) ? METER_EVENTS : METER_WHOLE;
+	m->is_events = m->mode == METER_EVENTS;
 	buf_init(&m->plain, body_max);
+	if (ask->answer_is_media && m->mode == METER_WHOLE && !media_type_is(head, STR("application/json")))
+		m->mode = METER_BLIND; /* sound or a picture: nothing to read, and nothing to keep; errors are JSON */
 	open_decoder(m, head);
+	m->is_coded = m->decode || m->mode == METER_BLIND;
 	m->edits = m->mode == METER_EVENTS && !m->decode && ask->hide_usage;
 	if (m->mode == METER_EVENTS && !(m->sse = sse_new(m->edits ? EDITED_EVENT_MAX : EVENT_MAX))) {
 		meter_free(m);
@@ -85,6 +91,10 @@ void meter_free(struct meter *m)
 }
 
 bool meter_edits(const struct meter *m) { return m->edits; }
+bool meter_is_events(const struct meter *m) { return m->is_events; }
+bool meter_is_coded(const struct meter *m) { return m->is_coded; }
+int64_t meter_events(const struct meter *m) { return m->nevents; }
+bool meter_sees_text(const struct meter *m) { return m->mode == METER_EVENTS && !m->missed; }
 
 static void go_blind(struct meter *m)
 {
@@ -113,6 +123,7 @@ static void take_event(struct meter *m, const struct sse_event *ev, struct buf *
 	struct event_verdict v = { 0 };
 	bool seen_before = m->report->seen;
 
+	m->nevents += ev->has_data;
 	if (ev->has_data)
 		m->ops->read_event(m->json, m->endpoint, m->ask, ev->name, ev->data, m->report, &v);
 	if (!seen_before && m->report->seen)
@@ -137,6 +148,7 @@ static void feed_events(struct meter *m, struct str in, struct buf *edited)
 			take_event(m, &ev, edited);
 			break;
 		case SSE_OVERFLOW:
+			m->missed = true;
 			if (edited)
 				(void)buf_append(edited, ev.raw.p, ev.raw.n);
 			break;

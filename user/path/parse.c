@@ -56,6 +56,23 @@ enum stepped route_run(struct exchange *x)
 	return STEP_NEXT;
 }
 
+/* A form's boundary stands in its header. Two of those could name two boundaries. */
+static int read_form(struct exchange *x, struct err *e)
+{
+	const struct http_field *type = http_find(x->request, STR("content-type"));
+
+	if (!type || http_count(x->request, STR("content-type")) > 1 || !x->provider->ops->read_form)
+		return err_set(e, EINVAL, "one Content-Type of multipart/form-data is expected here");
+	return x->provider->ops->read_form(x->endpoint, type->value, buf_ptr(&x->body), buf_len(&x->body), &x->ask, e);
+}
+
+static int read_body(struct exchange *x, struct err *e)
+{
+	if (endpoint_is_form(x->endpoint))
+		return read_form(x, e);
+	return x->provider->ops->read_request(x->worker->json, x->endpoint, buf_ptr(&x->body), buf_len(&x->body), &x->ask, e);
+}
+
 enum stepped parse_run(struct exchange *x)
 {
 	struct err e = { 0 };
@@ -65,8 +82,7 @@ enum stepped parse_run(struct exchange *x)
 		return STEP_NEXT;
 	if (!buf_len(&x->body))
 		return refuse_because(x, REFUSAL_BAD_REQUEST, "the body is empty");
-	if (x->provider->ops->read_request(x->worker->json, x->endpoint, buf_ptr(&x->body), buf_len(&x->body), &x->ask,
-					   &e))
+	if (read_body(x, &e))
 		return refuse_because(x, REFUSAL_BAD_REQUEST, "%.200s", e.text);
 	return STEP_NEXT;
 }

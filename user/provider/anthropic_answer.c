@@ -7,6 +7,9 @@
  * of before; only the latter makes a usage seen, since the former's output is a placeholder. The split of cache writes by
  * lifetime may stand in message_start only: later totals keep it.
  *
+ * A speed and a geography stand in message_start, in the last usage, or in both. Words for them that are not known may have any
+ * price: the call is then settled at its hold.
+ *
  * usage.iterations[] lists what was charged one by one, other models included: they become the parts.
  */
 #include "provider/anthropic.h"
@@ -42,6 +45,8 @@ enum {
 	AT_BLOCK_NAME,
 	AT_PART_MODEL,
 	AT_PART_END,
+	AT_SPEED,
+	AT_GEO,
 };
 
 #define USAGE_WANTS(at, base) \
@@ -69,6 +74,8 @@ static const struct json_want answer_wants[] = {
 	{ "content[].content", AT_TEXT }, /* compaction; results of server tools are arrays */
 	{ "content[].input", AT_INPUT_OBJECT },
 	{ "usage.service_tier", AT_TIER },
+	{ "usage.speed", AT_SPEED },
+	{ "usage.inference_geo", AT_GEO },
 	USAGE_WANTS("usage.", AT_USAGE),
 	PARTS_WANTS,
 };
@@ -78,6 +85,10 @@ static const struct json_want event_wants[] = {
 	{ "error", AT_ERROR },
 	{ "message.model", AT_MODEL },
 	{ "message.usage.service_tier", AT_TIER },
+	{ "message.usage.speed", AT_SPEED },
+	{ "message.usage.inference_geo", AT_GEO },
+	{ "usage.speed", AT_SPEED },
+	{ "usage.inference_geo", AT_GEO },
 	USAGE_WANTS("message.usage.", AT_START),
 	{ "content_block.type", AT_BLOCK_TYPE },
 	{ "content_block.name", AT_BLOCK_NAME },
@@ -213,6 +224,31 @@ static void take_tier(struct report *r, const struct json_value *v)
 	r->tier_said = true;
 }
 
+static void take_speed(struct report *r, const struct json_value *v)
+{
+	if (v->kind == JSON_NULL)
+		return;
+	r->fast = v->kind == JSON_STRING && str_is(v->s, "fast");
+	r->fast_said = true;
+	r->unpriced |= !r->fast && !(v->kind == JSON_STRING && str_is(v->s, "standard"));
+}
+
+/* Older models say "not_available". */
+static void take_geo(struct report *r, const struct json_value *v)
+{
+	bool none = v->kind == JSON_STRING &&
+		    (v->s.n == 0 || str_is(v->s, "global") || str_is(v->s, "not_available"));
+
+	if (v->kind == JSON_NULL)
+		return;
+	r->geo_said = true;
+	r->geo[0] = '\0';
+	if (!none && (v->kind != JSON_STRING || v->s.n >= sizeof(r->geo)))
+		r->unpriced = true;
+	else if (!none)
+		(void)str_copy(r->geo, sizeof(r->geo), v->s);
+}
+
 static void hit(void *ctx, int id, const struct json_value *v)
 {
 	struct reading *g = ctx;
@@ -240,6 +276,8 @@ static void hit(void *ctx, int id, const struct json_value *v)
 	case AT_BLOCK_NAME: note_take(&g->block_name, v); break;
 	case AT_PART_MODEL: g->part.bad |= !part_model_answered(g->part_model, sizeof(g->part_model), v); break;
 	case AT_PART_END: take_part(g); break;
+	case AT_SPEED: take_speed(&g->next, v); break;
+	case AT_GEO: take_geo(&g->next, v); break;
 	default: break;
 	}
 }

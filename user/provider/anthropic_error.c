@@ -35,6 +35,8 @@ static const char *const reason_types[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_CERT] = "api_error",
 	[REFUSAL_UPSTREAM_PROTOCOL] = "api_error",
 	[REFUSAL_UPSTREAM_TIMEOUT] = "timeout_error",
+	[REFUSAL_RULE] = "rate_limit_error",
+	[REFUSAL_STOPPED] = "api_error",
 };
 
 static const char *type_by_reason(const struct refusal *why)

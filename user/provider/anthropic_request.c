@@ -15,7 +15,8 @@
  * tools, MCP servers, compaction, other models behind the one asked for. A web search with max_uses is bounded in its
  * fees; each of its passes is held to read no more than the model can take at once.
  *
- * Refused: fast mode, a paid geography and fallback models: they multiply or change the price in a way that no hold knows yet.
+ * A web fetch has no fee: with max_uses its passes are bounded as those of a search are. A speed or a geography that the price list
+ * of the model does not know is refused where the hold is computed, an unknown speed here; fallback models are refused.
  */
 #include "provider/anthropic.h"
 
@@ -37,7 +38,10 @@ struct request {
 	struct ask *ask;
 	int64_t stream, max_tokens;
 	int64_t messages, tools, defined_tools, pictures; /* counts */
+	struct json_value limit; /* max_tokens: kind and place; .end = 0: absent */
+	int64_t thinking_budget;
 	int64_t searches; /* sum of max_uses; -1 = one search tool has none */
+	int64_t fetches;  /* the same */
 	/* of the tool that is being read */
 	struct note tool_type;
 	bool tool_type_stood, max_uses_stood;
@@ -53,6 +57,7 @@ enum tool_kind {
 	TOOL_CLIENT,  /* the agent defines and runs it */
 	TOOL_DEFINED, /* Anthropic defines it, the agent runs it: its definition is input */
 	TOOL_SEARCH,  /* runs at the server, counted and priced */
+	TOOL_FETCH,   /* runs at the server, costs no more than what it makes the model read */
 	TOOL_SERVER,  /* runs at the server: further passes, maybe a fee; also what we do not know */
 };
 
@@ -60,7 +65,7 @@ static const struct word tool_words[] = {
 	{ "", TOOL_CLIENT },          { "custom", TOOL_CLIENT },
 	{ "bash_*", TOOL_DEFINED },   { "text_editor_*", TOOL_DEFINED },
 	{ "computer_*", TOOL_DEFINED }, { "memory_*", TOOL_DEFINED },
-	{ "web_search_*", TOOL_SEARCH },
+	{ "web_search_*", TOOL_SEARCH }, { "web_fetch_*", TOOL_FETCH },
 	{ NULL, 0 },
 };
 
@@ -69,6 +74,16 @@ static int read_model(void *ctx, const struct json_value *v, struct err *e)
 	struct request *q = ctx;
 
 	return model_asked(v->s, q->ask->model, sizeof(q->ask->model), e);
+}
+
+static int read_max_tokens(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	q->limit = *v;
+	if (v->kind == JSON_INT)
+		q->max_tokens = v->i;
+	return 0;
 }
 
 static int read_tier(void *ctx, const struct json_value *v, struct err *e)
@@ -147,14 +162,14 @@ static int read_max_uses(void *ctx, const struct json_value *v, struct err *e)
 	return r;
 }
 
-static void add_searches(struct request *q)
+static void add_searches(struct request *q, bool paid)
 {
-	bool bounded = q->max_uses != ABSENT && q->searches >= 0 &&
-		       !__builtin_add_overflow(q->searches, q->max_uses, &q->searches);
+	int64_t *sum = paid ? &q->searches : &q->fetches;
+	bool bounded = q->max_uses != ABSENT && *sum >= 0 && !__builtin_add_overflow(*sum, q->max_uses, sum);
 
 	q->ask->input_hidden = true; /* results are read as input */
 	if (!bounded) {
-		q->searches = -1;
+		*sum = -1;
 		q->ask->unbounded_tools = true;
 	}
 }
@@ -164,8 +179,8 @@ static int read_tool(void *ctx, const struct json_value *v, struct err *e)
 	struct request *q = ctx;
 	enum tool_kind kind = word_value(tool_words, note_str(&q->tool_type), TOOL_SERVER);
 
-	if (kind == TOOL_SEARCH)
-		add_searches(q);
+	if (kind == TOOL_SEARCH || kind == TOOL_FETCH)
+		add_searches(q, kind == TOOL_SEARCH);
 	q->defined_tools += kind == TOOL_DEFINED;
 	if (kind == TOOL_SERVER) {
 		q->ask->unbounded_tools = true;
@@ -195,17 +210,22 @@ static int read_edit_type(void *ctx, const struct json_value *v, struct err *e)
 
 static int read_speed(void *ctx, const struct json_value *v, struct err *e)
 {
-	if (str_is(v->s, "standard"))
+	((struct request *)ctx)->ask->fast = str_is(v->s, "fast");
+	if (str_is(v->s, "standard") || str_is(v->s, "fast"))
 		return 0;
-	return err_set(e, EINVAL, "\"speed\": \"%.*s\" is priced by a multiplier that this version does not know; send \"standard\" or leave it out",
+	return err_set(e, EINVAL, "\"speed\": \"%.*s\" has a price that this version does not know; send \"standard\" or \"fast\", or leave it out",
 		       (int)(v->s.n < 40 ? v->s.n : 40), v->s.p);
 }
 
 static int read_geo(void *ctx, const struct json_value *v, struct err *e)
 {
+	struct ask *ask = ((struct request *)ctx)->ask;
+
 	if (str_is(v->s, "global"))
 		return 0;
-	return err_set(e, EINVAL, "\"inference_geo\": \"%.*s\" is priced by a multiplier that this version does not know; send \"global\" or leave it out",
+	if (v->s.n > 0 && v->s.n < sizeof(ask->geo))
+		return str_copy(ask->geo, sizeof(ask->geo), v->s) ? 0 : -EINVAL;
+	return err_set(e, EINVAL, "\"inference_geo\": \"%.*s\" is no geography that a price list knows; send \"us\" or \"global\", or leave it out",
 		       (int)(v->s.n < 40 ? v->s.n : 40), v->s.p);
 }
 
@@ -214,11 +234,12 @@ static int read_geo(void *ctx, const struct json_value *v, struct err *e)
 static const struct field fields[] = {
 	{ "model", KIND_STRING, .once = true, .read = read_model },
 	{ "stream", KIND_BOOL, .once = true, OFFSET(stream) },
-	{ "max_tokens", KIND_INT, .once = true, OFFSET(max_tokens) },
+	{ "max_tokens", KIND_INT, .once = true, .nulls = true, .read = read_max_tokens },
 	{ "service_tier", KIND_STRING, .once = true, .read = read_tier },
 	{ "speed", KIND_STRING, .once = true, .read = read_speed },
 	{ "inference_geo", KIND_STRING, .once = true, .read = read_geo },
 	{ "thinking.type", KIND_ANY, .once = true, .read = read_thinking },
+	{ "thinking.budget_tokens", KIND_INT, .once = true, OFFSET(thinking_budget) },
 	{ "output_config.effort", KIND_ANY, .once = true, .read = read_effort },
 	{ "messages", KIND_ARRAY, .once = true, OFFSET(messages) },
 
@@ -250,6 +271,17 @@ static void bound_input(struct request *q)
 	q->ask->extra_input_tokens = extra;
 }
 
+/* Thinking must have its budget below max_tokens, and room for an answer. */
+static void place_limit(struct request *q)
+{
+	struct ask *ask = q->ask;
+
+	ask->limit_least = q->thinking_budget > 0 ? q->thinking_budget : 0;
+	if (q->limit.end && q->max_tokens > 0)
+		ask->limits[ask->nlimits++] = (struct limit_place){ .at = q->limit.at, .cut = q->limit.end - q->limit.at,
+								    .before = "", .after = "" };
+}
+
 int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
 			   struct err *e)
 {
@@ -265,6 +297,14 @@ int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, s
 	/* 0 is asked for to warm the cache; the API refuses less, and a missing one. */
 	ask.max_output = q.max_tokens >= 0 ? q.max_tokens : -1;
 	ask.max_searches = q.searches;
+	ask.passes = 1;
+	if (q.searches > 0 && __builtin_add_overflow(ask.passes, q.searches, &ask.passes))
+		ask.unbounded_tools = true;
+	if (q.fetches > 0 && __builtin_add_overflow(ask.passes, q.fetches, &ask.passes))
+		ask.unbounded_tools = true;
+	/* Thinks only when asked to, and then shows a summary at most. */
+	ask.output_sight = ask.reasoning_asked ? OUTPUT_HIDDEN : OUTPUT_SHOWN;
+	place_limit(&q);
 	bound_input(&q);
 	*ret = ask;
 	return 0;

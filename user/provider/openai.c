@@ -4,8 +4,8 @@
  * that copy the API differ in what matters here: what is free at OpenAI may cost elsewhere, and stream usage must
  * be asked for, or must not.
  *
- * Free is what its provider documents as not metered. Everything that stands in no table is refused: images,
- * audio, files uploads, batches, fine-tuning, assistants, realtime, response compaction.
+ * Free is what its provider documents as not metered. Everything that stands in no table is refused: pictures made from
+ * pictures, translations, files uploads, batches, fine-tuning, assistants, realtime, response compaction.
  */
 #include "provider/openai.h"
 
@@ -17,8 +17,15 @@
 	{ "POST", "/completions", ENDPOINT_OPENAI_COMPLETIONS }, \
 	{ "POST", "/embeddings", ENDPOINT_OPENAI_EMBEDDINGS }
 
+/* Only at OpenAI: what hosts that copy the API count and charge there differs from one to the next. */
+#define MEDIA \
+	{ "POST", "/images/generations", ENDPOINT_OPENAI_IMAGES }, \
+	{ "POST", "/audio/speech", ENDPOINT_OPENAI_SPEECH }, \
+	{ "POST", "/audio/transcriptions", ENDPOINT_OPENAI_TRANSCRIPTIONS }
+
 static const struct route openai_routes[] = {
 	METERED,
+	MEDIA,
 	{ "GET", "/models", ENDPOINT_FREE },
 	{ "GET", "/models/**", ENDPOINT_FREE },
 	{ "POST", "/moderations", ENDPOINT_FREE },
@@ -57,56 +64,73 @@ static enum endpoint classify_compatible(struct str method, struct str path)
 	return routes_classify(compatible_routes, sizeof(compatible_routes) / sizeof(compatible_routes[0]), method, path);
 }
 
-static const struct openai_traits openai = { .asks_for_usage = true, .completions_default = true };
-static const struct openai_traits compatible = { .asks_for_usage = true, .completions_default = false };
-static const struct openai_traits reporting = { .asks_for_usage = false, .completions_default = false };
+/* One dialect: what it differs in, and its readers, which hand that on. */
+#define DIALECT(d, ...) \
+	static const struct openai_traits d = { __VA_ARGS__ }; \
+	static int d##_request(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret, struct err *e) \
+	{ \
+		return openai_read_request(j, &d, ep, body, len, ret, e); \
+	} \
+	static int d##_answer(struct json *j, enum endpoint ep, const char *body, size_t len, struct report *r) \
+	{ \
+		return openai_read_answer(j, &d, ep, body, len, r); \
+	} \
+	static void d##_event(struct json *j, enum endpoint ep, const struct ask *ask, struct str name, struct str data, \
+			      struct report *r, struct event_verdict *ret) \
+	{ \
+		openai_read_event(j, &d, ep, ask, name, data, r, ret); \
+	}
 
-static int read_request(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret, struct err *e)
-{
-	return openai_read_request(j, &openai, ep, body, len, ret, e);
-}
+#define READERS(d) \
+	.read_request = d##_request, .read_answer = d##_answer, .read_event = d##_event, \
+	.write_error = openai_write_error, .write_stream_error = openai_write_stream_error
 
-static int read_request_compatible(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
-				   struct err *e)
-{
-	return openai_read_request(j, &compatible, ep, body, len, ret, e);
-}
-
-static int read_request_reporting(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
-				  struct err *e)
-{
-	return openai_read_request(j, &reporting, ep, body, len, ret, e);
-}
+DIALECT(openai, .asks_for_usage = true, .completions_default = true)
+DIALECT(compatible, .asks_for_usage = true)
+DIALECT(reporting, .asks_for_usage = false)
+DIALECT(openrouter, .asks_for_usage = false, .reports_cost = COST_IN_USD)
+DIALECT(xai, .asks_for_usage = true, .reports_cost = COST_IN_TICKS)
+DIALECT(perplexity, .asks_for_usage = false, .reports_cost = COST_IN_TOTAL)
 
 const struct provider_ops openai_ops = {
 	.name = "openai",
-	.dialect_help = "OpenAI itself (and Azure's /openai/v1): chat, responses, completions, embeddings",
+	.dialect_help = "OpenAI itself (and Azure's /openai/v1): chat, responses, completions, embeddings, images, speech, transcriptions",
 	.classify = classify,
-	.read_request = read_request,
-	.read_answer = openai_read_answer,
-	.read_event = openai_read_event,
-	.write_error = openai_write_error,
-	.write_stream_error = openai_write_stream_error,
+	READERS(openai),
+	.read_form = openai_read_form,
 };
 
 const struct provider_ops openai_compatible_ops = {
 	.name = "openai-compatible",
-	.dialect_help = "other hosts with OpenAI's API: DeepSeek, Together, Fireworks, OpenRouter, xAI, vLLM; moderations are not taken as free",
+	.dialect_help = "other hosts with OpenAI's API: DeepSeek, Together, Fireworks, vLLM; moderations are not taken as free",
 	.classify = classify_compatible,
-	.read_request = read_request_compatible,
-	.read_answer = openai_read_answer,
-	.read_event = openai_read_event,
-	.write_error = openai_write_error,
-	.write_stream_error = openai_write_stream_error,
+	READERS(compatible),
 };
 
 const struct provider_ops openai_reporting_ops = {
 	.name = "openai-reporting",
-	.dialect_help = "as openai-compatible, for hosts that report stream usage unasked: Mistral, Groq, Perplexity; requests are not edited",
+	.dialect_help = "as openai-compatible, for hosts that report stream usage unasked: Mistral, Groq; requests are not edited",
 	.classify = classify_compatible,
-	.read_request = read_request_reporting,
-	.read_answer = openai_read_answer,
-	.read_event = openai_read_event,
-	.write_error = openai_write_error,
-	.write_stream_error = openai_write_stream_error,
+	READERS(reporting),
+};
+
+const struct provider_ops openrouter_ops = {
+	.name = "openrouter",
+	.dialect_help = "OpenRouter: as openai-reporting, and its usage.cost is what is charged",
+	.classify = classify_compatible,
+	READERS(openrouter),
+};
+
+const struct provider_ops xai_ops = {
+	.name = "xai",
+	.dialect_help = "xAI: as openai-compatible, and its usage.cost_in_usd_ticks is what is charged",
+	.classify = classify_compatible,
+	READERS(xai),
+};
+
+const struct provider_ops perplexity_ops = {
+	.name = "perplexity",
+	.dialect_help = "Perplexity: as openai-reporting, and its usage.cost.total_cost is what is charged",
+	.classify = classify_compatible,
+	READERS(perplexity),
 };

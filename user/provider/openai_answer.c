@@ -5,6 +5,12 @@
  *
  * An event is read into a copy of the report, which counts only if the whole event was readable.
  *
+ * Money that the provider reports is read where its dialect has it documented (openai_traits.reports_cost); of two figures in one
+ * event the larger counts, a later event replaces an earlier one.
+ *
+ * Server tools are counted by their items in output[]: a search or a file search once each, a code interpreter once per container
+ * that is named. A picture made by a tool has a price that no counter tells: the call is then settled at its hold.
+ *
  * Reasoning that no text shows (for the estimate when no usage comes): a reasoning item or an effort in a
  * Responses answer, a request that asks for it, or a model that is known to reason without showing it in chat answers.
  */
@@ -14,6 +20,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "provider/money.h"
 #include "provider/openai_usage.h"
 #include "provider/reading.h"
 
@@ -37,25 +44,37 @@ enum {
 	AT_DELTA,
 	AT_ITEM_TYPE,
 	AT_ITEM_ACTION,
+	AT_ITEM_CONTAINER,
 	AT_ITEM,
 	AT_OUTPUT_ITEM,
 	AT_SEARCHES,
+	AT_PICTURES,
+	AT_COST,
+	AT_BYOK,
 	AT_PART_MODEL,
 	AT_PART_END,
 };
 
+_Static_assert(USAGE_KEYS <= 16, "the usage keys of one object have 16 ids");
+
+enum item_kind { ITEM_OTHER, ITEM_SEARCH, ITEM_FILE_SEARCH, ITEM_CODE, ITEM_KINDS };
+
 struct reading {
 	struct report next; /* the report as it will be */
+	const struct openai_traits *t;
 	enum endpoint ep;
 	struct openai_usage usage, part;
 	bool parts_begun;
 	char part_model[80];
 	bool error;
-	struct note type, object, status, item_type, item_action;
+	struct note type, object, status, item_type, item_action, item_container;
 	size_t delta_bytes;
-	bool item_is_search;      /* the event's `item` */
+	enum item_kind item;      /* the event's `item`, and the container that it named */
+	struct note container;
 	bool reasoning_item;
-	int64_t output_searches;  /* in the answer's output[] */
+	int64_t output_items[ITEM_KINDS]; /* in the answer's output[] */
+	nanousd cost; /* -1 = not said */
+	bool cost_bad, byok;
 	/* for the verdict */
 	int64_t choices; /* elements; -1 = no such member */
 	struct json_value usage_member;
@@ -84,6 +103,13 @@ struct reading {
 	{ at "audio.transcript", AT_TEXT }, \
 	{ at "audio", AT_AUDIO }
 
+/* Where hosts report money; which of them is read is a trait of the dialect. */
+#define COST_WANTS(at) \
+	{ at "cost", AT_COST + 16 * COST_IN_USD }, \
+	{ at "cost_in_usd_ticks", AT_COST + 16 * COST_IN_TICKS }, \
+	{ at "cost.total_cost", AT_COST + 16 * COST_IN_TOTAL }, \
+	{ at "is_byok", AT_BYOK }
+
 static const struct json_want chat_wants[] = {
 	{ "model", AT_MODEL },
 	{ "service_tier", AT_TIER },
@@ -97,6 +123,7 @@ static const struct json_want chat_wants[] = {
 	MESSAGE_WANTS("choices[].delta."),
 	MESSAGE_WANTS("choices[].message."),
 	OPENAI_USAGE_WANTS("usage.", AT_USAGE),
+	COST_WANTS("usage."),
 	OPENAI_USAGE_WANTS("x_groq.usage.", AT_USAGE),
 	{ "x_groq.error", AT_ERROR },
 	PARTS_WANTS(""),
@@ -106,6 +133,7 @@ static const struct json_want chat_wants[] = {
 /* One element of output[], or the item of an event. */
 #define ITEM_WANTS(at) \
 	{ at ".type", AT_ITEM_TYPE }, \
+	{ at ".container_id", AT_ITEM_CONTAINER }, \
 	{ at ".action.type", AT_ITEM_ACTION }
 
 /* A Responses answer: the whole body, or below "response." in an event. */
@@ -116,6 +144,9 @@ static const struct json_want chat_wants[] = {
 	{ at "error", AT_ERROR }, \
 	{ at "reasoning.effort", AT_EFFORT }, \
 	{ at "tool_usage.web_search.num_requests", AT_SEARCHES }, \
+	{ at "tool_usage.image_gen.input_tokens", AT_PICTURES }, \
+	{ at "tool_usage.image_gen.output_tokens", AT_PICTURES }, \
+	COST_WANTS(at "usage."), \
 	ITEM_WANTS(at "output[]"), \
 	{ at "output[]", AT_OUTPUT_ITEM }, \
 	OPENAI_USAGE_WANTS(at "usage.", AT_USAGE)
@@ -151,7 +182,7 @@ static const struct word hidden_models[] = {
 	{ NULL, 0 },
 };
 
-static bool model_hides_reasoning(const char *model)
+bool openai_model_hides_reasoning(const char *model)
 {
 	const char *slash = strrchr(model, '/');
 
@@ -165,21 +196,82 @@ static void take_tier(struct report *r, const struct json_value *v)
 	/* "auto" is the request's word handed back before it was decided. */
 	if (v->kind != JSON_STRING || str_is(v->s, "auto") || v->s.n == 0)
 		return;
-	r->tier = word_value(tier_words, v->s, TIER_UNKNOWN);
-	r->tier_said = true;
+	r->fast = str_is(v->s, "ultrafast"); /* a multiple of the standard price */
+	r->tier = r->fast ? TIER_STANDARD : word_value(tier_words, v->s, TIER_UNKNOWN);
+	r->tier_said = r->fast_said = true;
+}
+
+static const struct word item_words[] = {
+	{ "web_search_call", ITEM_SEARCH }, { "file_search_call", ITEM_FILE_SEARCH },
+	{ "code_interpreter_call", ITEM_CODE }, { NULL, 0 },
+};
+
+/* FNV-1a; never 0, which is an empty place. */
+static uint64_t hash_of(const char *text)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
+	return h ? h : 1;
+}
+
+/* A container is charged once, however often it is used. One without a name, or one too many to keep apart: not certain. */
+static void take_container(struct report *r, const char *name)
+{
+	uint64_t h = hash_of(name);
+
+	for (size_t i = 0; name[0] && i < sizeof(r->code_sessions_seen) / sizeof(r->code_sessions_seen[0]); i++) {
+		uint64_t *place = &r->code_sessions_seen[i];
+
+		if (*place == h)
+			return;
+		if (*place == 0) {
+			*place = h;
+			r->usage.code_sessions++;
+			return;
+		}
+	}
+	r->unpriced = true;
 }
 
 /* A search is charged; opening a page that it found is not. A call that does not say which it was is charged. */
-static bool take_item(struct reading *g)
+static enum item_kind take_item(struct reading *g)
 {
-	bool search = note_is(&g->item_type, "web_search_call") &&
-		      (g->item_action.text[0] == '\0' || note_is(&g->item_action, "search"));
+	enum item_kind kind = word_value(item_words, note_str(&g->item_type), ITEM_OTHER);
 
+	if (kind == ITEM_SEARCH && g->item_action.text[0] != '\0' && !note_is(&g->item_action, "search"))
+		kind = ITEM_OTHER;
+	g->next.unpriced |= note_is(&g->item_type, "image_generation_call");
 	g->reasoning_item |= note_is(&g->item_type, "reasoning");
 	g->next.output_seen |= g->item_type.text[0] != '\0'; /* a reasoning item or a call may have no text */
 	note_clear(&g->item_type);
 	note_clear(&g->item_action);
-	return search;
+	g->container = g->item_container;
+	note_clear(&g->item_container);
+	return kind;
+}
+
+static void take_output_item(struct reading *g)
+{
+	enum item_kind kind = take_item(g);
+
+	g->output_items[kind]++;
+	if (kind == ITEM_CODE)
+		take_container(&g->next, g->container.text);
+}
+
+/* Only a number is money; ticks are 10^-10 dollars. Not said: null, or the object that holds Perplexity's total. */
+static void take_cost(struct reading *g, enum cost_report as, const struct json_value *v)
+{
+	nanousd cost;
+
+	if (as != g->t->reports_cost || v->kind == JSON_NULL)
+		return;
+	if ((v->kind != JSON_INT && v->kind != JSON_NUMBER) || money_read(v->s, as == COST_IN_TICKS ? 10 : 0, &cost) < 0)
+		g->cost_bad = true;
+	else if (cost > g->cost)
+		g->cost = cost;
 }
 
 static void take_part(struct reading *g)
@@ -189,7 +281,7 @@ static void take_part(struct reading *g)
 	parts_begin(&g->next, &g->parts_begun);
 	if (openai_usage_apply(&g->part, g->ep, &u))
 		part_add(&g->next, str_of(g->part_model), &u);
-	g->next.parts_overflow |= g->part.bad;
+	g->next.parts_overflow |= g->part.bad || g->part.key[USAGE_VIDEO] > 0;
 	openai_usage_init(&g->part);
 	g->part_model[0] = '\0';
 }
@@ -227,6 +319,10 @@ static void hit(void *ctx, int id, const struct json_value *v)
 		openai_usage_take(&g->part, id - AT_PART, v);
 		return;
 	}
+	if (id >= AT_COST + 16) {
+		take_cost(g, (id - AT_COST) / 16, v);
+		return;
+	}
 	switch (id) {
 	case AT_MODEL: model_answered(g->next.model, sizeof(g->next.model), v); break;
 	case AT_TIER: take_tier(&g->next, v); break;
@@ -245,8 +341,11 @@ static void hit(void *ctx, int id, const struct json_value *v)
 	case AT_DELTA: g->delta_bytes = v->kind == JSON_STRING ? v->s.n : 0; break;
 	case AT_ITEM_TYPE: note_take(&g->item_type, v); break;
 	case AT_ITEM_ACTION: note_take(&g->item_action, v); break;
-	case AT_ITEM: g->item_is_search = take_item(g); break;
-	case AT_OUTPUT_ITEM: g->output_searches += take_item(g); break;
+	case AT_ITEM_CONTAINER: note_take(&g->item_container, v); break;
+	case AT_ITEM: g->item = take_item(g); break;
+	case AT_OUTPUT_ITEM: take_output_item(g); break;
+	case AT_PICTURES: g->next.unpriced |= there && !(v->kind == JSON_INT && v->i == 0); break;
+	case AT_BYOK: g->byok |= v->kind == JSON_BOOL && v->i; break;
 	case AT_SEARCHES: openai_usage_take(&g->usage, USAGE_SEARCHES, v); break;
 	case AT_PART_MODEL: g->part.bad |= !part_model_answered(g->part_model, sizeof(g->part_model), v); break;
 	case AT_PART_END: take_part(g); break;
@@ -262,13 +361,24 @@ struct wants {
 };
 #define WANTS(a) ((struct wants){ .p = (a), .n = sizeof(a) / sizeof((a)[0]) })
 
-static int read(struct json *j, struct wants w, enum endpoint ep, struct str text, const struct report *r,
-		struct reading *g)
+static int read(struct json *j, struct wants w, const struct openai_traits *t, enum endpoint ep, struct str text,
+		const struct report *r, struct reading *g)
 {
-	*g = (struct reading){ .next = *r, .ep = ep, .choices = -1 };
+	*g = (struct reading){ .next = *r, .t = t, .ep = ep, .choices = -1, .cost = -1 };
 	openai_usage_init(&g->usage);
 	openai_usage_init(&g->part);
 	return json_scan(j, text.p, text.n, w.p, w.n, hit, g);
+}
+
+static void conclude_cost(struct reading *g)
+{
+	struct report *r = &g->next;
+
+	if (g->cost_bad || g->cost >= 0) {
+		r->reported_bad = g->cost_bad;
+		r->reported_cost = g->cost_bad ? -1 : g->cost;
+	}
+	r->reported_byok |= g->byok;
 }
 
 /* What does not depend on streamed or not. */
@@ -278,19 +388,27 @@ static void conclude(struct reading *g, const struct ask *ask)
 	bool may_hide = r->reasoning_hidden || g->reasoning_item || (ask && ask->reasoning_asked);
 
 	r->failed |= g->error;
-	if (g->output_searches > r->usage.web_searches)
-		r->usage.web_searches = g->output_searches;
+	r->unpriced |= g->usage.key[USAGE_VIDEO] > 0;
+	if (g->output_items[ITEM_SEARCH] > r->usage.web_searches)
+		r->usage.web_searches = g->output_items[ITEM_SEARCH];
+	if (g->output_items[ITEM_FILE_SEARCH] > r->usage.file_searches)
+		r->usage.file_searches = g->output_items[ITEM_FILE_SEARCH];
+	conclude_cost(g);
 	usage_judge(r, openai_usage_apply(&g->usage, g->ep, &r->usage));
 	parts_judge(r);
 	r->reasoning_hidden = (may_hide && !r->reasoning_shown) ||
-			      model_hides_reasoning(r->model[0] || !ask ? r->model : ask->model);
+			      openai_model_hides_reasoning(r->model[0] || !ask ? r->model : ask->model);
 }
 
-int openai_read_answer(struct json *j, enum endpoint ep, const char *body, size_t len, struct report *r)
+int openai_read_answer(struct json *j, const struct openai_traits *t, enum endpoint ep, const char *body, size_t len,
+		       struct report *r)
 {
 	struct reading g;
 	struct str text = { .p = body, .n = len };
-	int e = read(j, ep == ENDPOINT_OPENAI_RESPONSES ? WANTS(responses_wants) : WANTS(chat_wants), ep, text, r, &g);
+
+	if (openai_is_media(ep))
+		return openai_read_media_answer(j, ep, body, len, r);
+	int e = read(j, ep == ENDPOINT_OPENAI_RESPONSES ? WANTS(responses_wants) : WANTS(chat_wants), t, ep, text, r, &g);
 
 	if (e < 0)
 		return e == -ENOMEM ? e : -EINVAL;
@@ -317,8 +435,12 @@ static void read_response_type(struct reading *g, struct str name)
 	else if (str_ends(type, STR(".delta")))
 		output_bytes(r, g->delta_bytes);
 	r->reasoning_shown |= str_is(type, "response.reasoning_text.delta") && g->delta_bytes > 0;
-	if (str_is(type, "response.output_item.done"))
-		r->usage.web_searches += g->item_is_search;
+	if (str_is(type, "response.output_item.done")) {
+		r->usage.web_searches += g->item == ITEM_SEARCH;
+		r->usage.file_searches += g->item == ITEM_FILE_SEARCH;
+		if (g->item == ITEM_CODE)
+			take_container(r, g->container.text);
+	}
 	r->ended |= word_value(response_ends, type, 0) != 0;
 	r->failed |= str_is(type, "response.failed") || str_is(type, "error");
 }
@@ -335,8 +457,8 @@ static void judge_event(const struct reading *g, struct str data, struct event_v
 		member_range(data, u, &ret->cut_at, &ret->cut);
 }
 
-void openai_read_event(struct json *j, enum endpoint ep, const struct ask *ask, struct str name, struct str data,
-		       struct report *r, struct event_verdict *ret)
+void openai_read_event(struct json *j, const struct openai_traits *t, enum endpoint ep, const struct ask *ask,
+		       struct str name, struct str data, struct report *r, struct event_verdict *ret)
 {
 	bool responses = ep == ENDPOINT_OPENAI_RESPONSES;
 	struct reading g;
@@ -347,8 +469,12 @@ void openai_read_event(struct json *j, enum endpoint ep, const struct ask *ask, 
 		r->ended = true;
 		return;
 	}
+	if (openai_is_media(ep)) {
+		openai_read_media_event(j, ep, name, data, r);
+		return;
+	}
 	if (data.n == 0 ||
-	    read(j, responses ? WANTS(responses_event_wants) : WANTS(chat_wants), ep, data, r, &g) < 0)
+	    read(j, responses ? WANTS(responses_event_wants) : WANTS(chat_wants), t, ep, data, r, &g) < 0)
 		return;
 	if (responses)
 		read_response_type(&g, name);

@@ -25,6 +25,8 @@ static const char *const types[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_CERT] = "server_error",
 	[REFUSAL_UPSTREAM_PROTOCOL] = "server_error",
 	[REFUSAL_UPSTREAM_TIMEOUT] = "server_error",
+	[REFUSAL_RULE] = "rate_limit_exceeded",
+	[REFUSAL_STOPPED] = "server_error",
 };
 
 static const char *type_of(const struct refusal *why)

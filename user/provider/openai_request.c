@@ -15,7 +15,10 @@
  * charged, so its bytes are added.
  *
  * Tier: what the answer may have at the dearest. "flex" is held at the standard price, since a host without that tier answers
- * at the standard one. No service_tier means the project's default at OpenAI: held as standard; "auto" is UNKNOWN.
+ * at the standard one; "ultrafast" is a multiple of the standard price (`fast`). No service_tier means the project's default at OpenAI: held as standard; "auto" is UNKNOWN.
+ *
+ * Server tools with a fee that the answer counts (web and file searches, code interpreters in their smallest container) are
+ * bounded by max_tool_calls, each at as many calls.
  *
  * Refused, as their price cannot be known from what we read: background answers (settle elsewhere), several candidate
  * models, searches that the answer does not count.
@@ -36,6 +39,17 @@
 
 #define ABSENT INT64_MIN
 
+/* Who runs a tool, and what bounds it. */
+enum tool_kind {
+	TOOL_CLIENT,      /* the agent runs it: nothing loops at the provider */
+	TOOL_WEB_SEARCH,  /* counted and priced, as the next two */
+	TOOL_FILE_SEARCH,
+	TOOL_CODE,
+	TOOL_LOOP,        /* loops, no fee of its own: max_tool_calls bounds it */
+	TOOL_FEE,         /* has a fee that no answer counts for us, or is unknown */
+	TOOL_KINDS,
+};
+
 struct request {
 	struct ask *ask;
 	enum endpoint ep;
@@ -46,10 +60,11 @@ struct request {
 	int64_t messages, input_items, prompts; /* counts */
 	int64_t tools, functions;               /* counts */
 	int64_t prediction_bytes;
-	bool web_search, loop_tool, fee_tool; /* server tools by what bounds them */
+	bool has_tool[TOOL_KINDS];
 	/* of the element that is being read */
 	struct note tool_type, item_type;
 	bool tool_type_stood, item_encrypted;
+	struct json_value limits[3]; /* as options: max_tokens, max_completion_tokens, max_output_tokens */
 	struct json_value options, include_usage; /* kind and place only; .end = 0: absent */
 };
 
@@ -60,18 +75,10 @@ static const struct word tier_words[] = {
 	{ NULL, 0 },
 };
 
-/* Who runs a tool, and what bounds it. */
-enum tool_kind {
-	TOOL_CLIENT,     /* the agent runs it: nothing loops at the provider */
-	TOOL_WEB_SEARCH, /* counted and priced */
-	TOOL_LOOP,       /* loops, no fee of its own: max_tool_calls bounds it */
-	TOOL_FEE,        /* has a fee that no answer counts for us, or is unknown */
-};
-
 static const struct word responses_tools[] = {
 	{ "function", TOOL_CLIENT },     { "custom", TOOL_CLIENT },       { "local_shell", TOOL_CLIENT },
 	{ "apply_patch", TOOL_CLIENT },  { "computer", TOOL_CLIENT },     { "computer_use_preview*", TOOL_CLIENT },
-	{ "web_search*", TOOL_WEB_SEARCH },
+	{ "web_search*", TOOL_WEB_SEARCH }, { "file_search", TOOL_FILE_SEARCH }, { "code_interpreter", TOOL_CODE },
 	{ "mcp", TOOL_LOOP },            { "tool_search", TOOL_LOOP },
 	{ NULL, 0 },
 };
@@ -98,8 +105,40 @@ static int read_tier(void *ctx, const struct json_value *v, struct err *e)
 {
 	struct request *q = ctx;
 
-	q->ask->tier = word_value(tier_words, v->s, TIER_UNKNOWN);
+	q->ask->fast = str_is(v->s, "ultrafast");
+	q->ask->tier = q->ask->fast ? TIER_STANDARD : word_value(tier_words, v->s, TIER_UNKNOWN);
 	return 0;
+}
+
+enum { LIMIT_TOKENS, LIMIT_COMPLETION, LIMIT_OUTPUT };
+
+static int take_limit(struct request *q, int which, int64_t *to, const struct json_value *v)
+{
+	q->limits[which] = *v;
+	if (v->kind == JSON_INT)
+		*to = v->i;
+	return 0;
+}
+
+static int read_max_tokens(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	return take_limit(q, LIMIT_TOKENS, &q->max_tokens, v);
+}
+
+static int read_max_completion_tokens(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	return take_limit(q, LIMIT_COMPLETION, &q->max_completion_tokens, v);
+}
+
+static int read_max_output_tokens(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	return take_limit(q, LIMIT_OUTPUT, &q->max_output_tokens, v);
 }
 
 static int read_options(void *ctx, const struct json_value *v, struct err *e)
@@ -180,12 +219,26 @@ static int read_tool(void *ctx, const struct json_value *v, struct err *e)
 	const struct word *table = q->ep == ENDPOINT_OPENAI_RESPONSES ? responses_tools : chat_tools;
 	enum tool_kind kind = word_value(table, note_str(&q->tool_type), TOOL_FEE);
 
-	q->web_search |= kind == TOOL_WEB_SEARCH;
-	q->loop_tool |= kind == TOOL_LOOP;
-	q->fee_tool |= kind == TOOL_FEE;
+	q->has_tool[kind] = true;
 	note_clear(&q->tool_type);
 	q->tool_type_stood = false;
 	return 0;
+}
+
+/* A larger container costs a multiple of the smallest, and the answer does not say which it was. */
+static int read_container_size(void *ctx, const struct json_value *v, struct err *e)
+{
+	if (v->kind == JSON_STRING && str_is(v->s, "1g"))
+		return 0;
+	return err_set(e, EINVAL, "\"tools[].container.memory_limit\": a container larger than \"1g\" has a price that the answer does not "
+		       "tell; leave it out");
+}
+
+static int read_cache_ttl(void *ctx, const struct json_value *v, struct err *e)
+{
+	if (v->kind == JSON_STRING && str_is(v->s, "30m"))
+		return 0;
+	return err_set(e, EINVAL, "\"prompt_cache_options.ttl\": only \"30m\" has a known price; send that or leave it out");
 }
 
 /* Strings only: a tool schema may have properties of these names, as objects. */
@@ -250,9 +303,9 @@ static const struct field fields[] = {
 	{ "stream_options.include_usage", KIND_BOOL, .once = true, .nulls = true, .read = read_include_usage },
 	INTEGER("n", n),
 	INTEGER("best_of", best_of),
-	INTEGER("max_tokens", max_tokens),
-	INTEGER("max_completion_tokens", max_completion_tokens),
-	INTEGER("max_output_tokens", max_output_tokens),
+	{ "max_tokens", KIND_INT, .once = true, .nulls = true, .read = read_max_tokens },
+	{ "max_completion_tokens", KIND_INT, .once = true, .nulls = true, .read = read_max_completion_tokens },
+	{ "max_output_tokens", KIND_INT, .once = true, .nulls = true, .read = read_max_output_tokens },
 	INTEGER("max_tool_calls", max_tool_calls),
 	{ "service_tier", KIND_STRING, .once = true, .read = read_tier },
 	{ "prediction", KIND_OBJECT, .once = true, .read = read_prediction },
@@ -277,6 +330,8 @@ static const struct field fields[] = {
 	{ "tools", KIND_ARRAY, .once = true, .to = offsetof(struct request, tools) },
 	{ "tools[]", KIND_ANY, .nulls = true, .read = read_tool },
 	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
+	{ "tools[].container.memory_limit", KIND_ANY, .read = read_container_size },
+	{ "prompt_cache_options.ttl", KIND_ANY, .once = true, .read = read_cache_ttl },
 	{ "functions", KIND_ARRAY, .once = true, .to = offsetof(struct request, functions) },
 
 	{ "**.image_url", KIND_ANY, .read = read_hidden_string },
@@ -338,6 +393,55 @@ static int ask_for_usage(const struct request *q, const char *body, size_t len)
 	return 0;
 }
 
+static void place_add(struct ask *ask, size_t at, size_t cut, const char *before, const char *after)
+{
+	ask->limits[ask->nlimits++] = (struct limit_place){ .at = at, .cut = cut, .before = before, .after = after };
+}
+
+/* Where a lower output limit would go: over each that stands, or else as a member of its own. */
+static void place_limit(const struct request *q, const struct openai_traits *t, const char *body, size_t len)
+{
+	static const char *const members[] = {
+		[LIMIT_TOKENS] = "\"max_tokens\":", [LIMIT_COMPLETION] = "\"max_completion_tokens\":",
+		[LIMIT_OUTPUT] = "\"max_output_tokens\":",
+	};
+	struct ask *ask = q->ask;
+	int from = q->ep == ENDPOINT_OPENAI_RESPONSES ? LIMIT_OUTPUT : LIMIT_TOKENS;
+	int to = q->ep == ENDPOINT_OPENAI_CHAT ? LIMIT_COMPLETION : from;
+	size_t brace;
+
+	if (q->ep == ENDPOINT_OPENAI_EMBEDDINGS || q->prediction_bytes || body_brace(body, len, &brace))
+		return;
+	for (int i = from; i <= to; i++)
+		if (q->limits[i].end)
+			place_add(ask, q->limits[i].at, q->limits[i].end - q->limits[i].at, "", "");
+	/* Ascending, as edits are. */
+	if (ask->nlimits == 2 && ask->limits[0].at > ask->limits[1].at) {
+		struct limit_place first = ask->limits[1];
+		ask->limits[1] = ask->limits[0];
+		ask->limits[0] = first;
+	}
+	/* OpenAI's newer models take the newer name only, most other hosts know the older one. */
+	if (!ask->nlimits)
+		place_add(ask, brace + 1, 0, members[t->completions_default ? to : from], ",");
+}
+
+/* Models that show all that they make. Compared as hidden_models are; what is on neither list is not sure. */
+static const struct word shown_models[] = {
+	{ "gpt-3.5*", 1 }, { "gpt-4*", 1 }, { "chatgpt-4o*", 1 }, { "davinci-002", 1 }, { "babbage-002", 1 },
+	{ "deepseek-*", 1 }, { "llama*", 1 }, { "Llama*", 1 }, { "mixtral*", 1 }, { "Mixtral*", 1 },
+	{ NULL, 0 },
+};
+
+static enum output_sight sight_of(const struct ask *ask)
+{
+	const char *slash = strrchr(ask->model, '/');
+
+	if (ask->reasoning_asked || openai_model_hides_reasoning(ask->model))
+		return OUTPUT_HIDDEN;
+	return word_value(shown_models, str_of(slash ? slash + 1 : ask->model), 0) ? OUTPUT_SHOWN : OUTPUT_UNSURE;
+}
+
 /* ---- the bounds */
 
 /* The larger of two limits that may be absent; -1 if none bounds anything. */
@@ -395,14 +499,19 @@ static int bound_choices(struct request *q, struct err *e)
 static void bound_tools(struct request *q)
 {
 	struct ask *ask = q->ask;
-	bool calls_bounded = q->max_tool_calls >= 0;
+	bool calls_bounded = q->max_tool_calls >= 0, any = false;
+	int64_t calls = calls_bounded ? q->max_tool_calls : -1;
 
-	if (!q->web_search && !q->loop_tool && !q->fee_tool)
+	for (int kind = TOOL_CLIENT + 1; kind < TOOL_KINDS; kind++)
+		any |= q->has_tool[kind];
+	if (!any)
 		return;
 	ask->input_hidden = true; /* results are read as input */
-	ask->unbounded_tools |= q->fee_tool || !calls_bounded;
-	if (q->web_search)
-		ask->max_searches = calls_bounded ? q->max_tool_calls : -1;
+	ask->unbounded_tools |= q->has_tool[TOOL_FEE] || !calls_bounded ||
+				__builtin_add_overflow(calls, 1, &ask->passes);
+	ask->max_searches = q->has_tool[TOOL_WEB_SEARCH] ? calls : 0;
+	ask->max_file_searches = q->has_tool[TOOL_FILE_SEARCH] ? calls : 0;
+	ask->max_code_sessions = q->has_tool[TOOL_CODE] ? calls : 0;
 }
 
 static void bound_input(struct request *q)
@@ -425,7 +534,10 @@ static bool searches_always(const char *model)
 int openai_read_request(struct json *j, const struct openai_traits *t, enum endpoint ep, const char *body, size_t len,
 			struct ask *ret, struct err *e)
 {
-	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .body_bytes = (int64_t)len };
+	if (openai_is_media(ep))
+		return openai_read_media(j, ep, body, len, ret, e);
+
+	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .passes = 1, .body_bytes = (int64_t)len };
 	struct request q = {
 		.ask = &ask, .ep = ep, .n = 1, .best_of = 1,
 		.max_tokens = ABSENT, .max_completion_tokens = ABSENT, .max_output_tokens = ABSENT, .max_tool_calls = -1,
@@ -447,6 +559,9 @@ int openai_read_request(struct json *j, const struct openai_traits *t, enum endp
 	r = bound_choices(&q, e);
 	if (r < 0)
 		return r;
+	place_limit(&q, t, body, len);
+	ask.output_sight = sight_of(&ask);
+	ask.output_bursts = q.prediction_bytes > 0 || q.best_of > q.n;
 	if (t->asks_for_usage && ask.stream && (ep == ENDPOINT_OPENAI_CHAT || ep == ENDPOINT_OPENAI_COMPLETIONS))
 		r = ask_for_usage(&q, body, len);
 	if (r < 0)

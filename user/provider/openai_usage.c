@@ -25,7 +25,9 @@ void openai_usage_take(struct openai_usage *k, enum usage_key key, const struct 
 	if (n < 0)
 		return;
 	/* Fewer cached tokens are dearer; of all else more is. */
-	if (*have < 0 || (key == USAGE_CACHE_READ ? n < *have : n > *have))
+	bool is_discount = key == USAGE_CACHE_READ || key == USAGE_AUDIO_CACHE_READ;
+
+	if (*have < 0 || (is_discount ? n < *have : n > *have))
 		*have = n;
 }
 
@@ -70,6 +72,9 @@ bool openai_usage_apply(const struct openai_usage *k, enum endpoint ep, struct u
 	put(key[USAGE_REASONING], &u->reasoning);
 	put(key[USAGE_AUDIO_INPUT], &u->audio_input);
 	put(key[USAGE_AUDIO_OUTPUT], &u->audio_output);
+	put(key[USAGE_AUDIO_CACHE_READ], &u->audio_cache_read);
+	put(key[USAGE_IMAGE_INPUT], &u->image_input);
+	put(key[USAGE_IMAGE_OUTPUT], &u->image_output);
 	/* Counted from the answer's items as well: the larger is right. */
 	if (key[USAGE_SEARCHES] > u->web_searches)
 		u->web_searches = key[USAGE_SEARCHES];

@@ -21,6 +21,10 @@ enum usage_key {
 	USAGE_AUDIO_OUTPUT,
 	USAGE_TOTAL,
 	USAGE_SEARCHES,
+	USAGE_AUDIO_CACHE_READ,
+	USAGE_IMAGE_INPUT,
+	USAGE_IMAGE_OUTPUT,
+	USAGE_VIDEO, /* has no counter of its own: its price is not certain */
 	USAGE_KEYS,
 };
 
@@ -46,6 +50,15 @@ enum usage_key {
 	{ at "input_tokens_details.audio_tokens", (base) + USAGE_AUDIO_INPUT }, \
 	{ at "completion_tokens_details.audio_tokens", (base) + USAGE_AUDIO_OUTPUT }, \
 	{ at "output_tokens_details.audio_tokens", (base) + USAGE_AUDIO_OUTPUT }, \
+	{ at "input_token_details.audio_tokens", (base) + USAGE_AUDIO_INPUT }, /* transcriptions */ \
+	{ at "prompt_tokens_details.cached_tokens_details.audio_tokens", (base) + USAGE_AUDIO_CACHE_READ }, \
+	{ at "input_tokens_details.cached_tokens_details.audio_tokens", (base) + USAGE_AUDIO_CACHE_READ }, \
+	{ at "prompt_tokens_details.image_tokens", (base) + USAGE_IMAGE_INPUT }, \
+	{ at "input_tokens_details.image_tokens", (base) + USAGE_IMAGE_INPUT }, \
+	{ at "completion_tokens_details.image_tokens", (base) + USAGE_IMAGE_OUTPUT }, \
+	{ at "output_tokens_details.image_tokens", (base) + USAGE_IMAGE_OUTPUT }, \
+	{ at "prompt_tokens_details.video_tokens", (base) + USAGE_VIDEO }, \
+	{ at "completion_tokens_details.video_tokens", (base) + USAGE_VIDEO }, \
 	{ at "server_tool_use_details.web_search_requests", (base) + USAGE_SEARCHES }, /* OpenRouter */ \
 	{ at "num_server_side_tools_used", (base) + USAGE_SEARCHES }                   /* xAI, charged per call */
 

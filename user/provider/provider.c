@@ -16,6 +16,9 @@ static const struct provider_ops *const rows[] = {
 	&openai_ops,
 	&openai_compatible_ops,
 	&openai_reporting_ops,
+	&openrouter_ops,
+	&xai_ops,
+	&perplexity_ops,
 	&anthropic_ops,
 };
 
@@ -36,6 +39,12 @@ void report_init(struct report *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->tier = TIER_STANDARD;
+	r->reported_cost = -1;
+}
+
+bool endpoint_is_form(enum endpoint ep)
+{
+	return ep == ENDPOINT_OPENAI_TRANSCRIPTIONS;
 }
 
 static int hex_value(char c)

@@ -3,7 +3,8 @@
  * provider.h: what purse must know about an API family: one vtable, one file each (openai.c, anthropic.c), all
  * pure functions over bytes. Hosts that speak OpenAI's API but are not OpenAI are rows of the config with their own
  * prefix and one of the dialects "openai-compatible" (asks for stream usage as OpenAI needs it) and "openai-reporting"
- * (always reports it and may refuse to be asked: Mistral). Adding a family = one file + one row in provider.c.
+ * (always reports it and may refuse to be asked: Mistral), or of the three that report money: "openrouter", "xai",
+ * "perplexity". Adding a family = one file + one row in provider.c.
  *
  * Nothing here does I/O, logs, knows a price or a budget.
  */
@@ -15,12 +16,26 @@
 #include "base/json.h"
 #include "terms.h"
 
-/* One change to a request body: cut [at, at+cut), put `text` there. At most two, ascending, not overlapping. */
+/* One change to a request body: cut [at, at+cut), put `text` there. Ascending, not overlapping. */
 struct body_edit {
 	size_t at, cut;
-	const char *text; /* static */
+	const char *text; /* static, or as long-lived as the request */
 };
-#define BODY_EDITS_MAX 2
+#define BODY_EDITS_MAX 3
+
+/* Where an output limit stands in the body, or can be put (cut = 0): `before`, the number, `after`. */
+struct limit_place {
+	size_t at, cut;
+	const char *before, *after; /* static */
+};
+#define LIMIT_PLACES_MAX 2
+
+/* Does a stream show all output that is charged? What may be thought unseen is held by time (docs/holds.md). */
+enum output_sight {
+	OUTPUT_UNSURE = 0, /* the model may think unseen */
+	OUTPUT_SHOWN,      /* each token that is made shows */
+	OUTPUT_HIDDEN,     /* it is known to think unseen, or was asked to think */
+};
 
 /* What a request asks for: what the hold is computed from. */
 struct ask {
@@ -33,11 +48,29 @@ struct ask {
 	bool audio;
 	bool unbounded_tools; /* server-side tools that loop without a declared bound */
 	enum tier tier;      /* the dearest that the answer may have: UNKNOWN for auto, STANDARD for flex */
+	bool fast;           /* a mode that multiplies the price: Anthropic's speed "fast", OpenAI's tier "ultrafast" */
+	char geo[16];        /* where it is to be made, if that has a price of its own: "us"; "" = anywhere */
 	int64_t body_bytes;  /* size of the body: input tokens <= bytes + extra_input_tokens */
 	int64_t extra_input_tokens; /* allowance for what the provider adds unseen */
 	int64_t max_output;  /* per choice; -1 = the request does not bound it */
 	int64_t choices;     /* n, best_of, prompts: multiplies the output; >= 1 */
 	int64_t max_searches; /* paid web searches at most; -1 = not bounded by the request */
+	int64_t max_file_searches, max_code_sessions; /* calls of other paid server tools at most; -1 = not bounded */
+	int64_t passes;      /* how often the server may run the model over all of the input: 1 + its tool calls; >= 1 */
+	int64_t images;      /* pictures asked for; their quality and size as sent, "" = the provider's choice */
+	char image_quality[16], image_size[16];
+	int64_t characters;  /* of text to be spoken: code points; what they cost is known from the request */
+	int64_t audio_ms;    /* sound sent in, at most */
+	bool answer_is_media; /* the answer is sound or a picture, no text to be read: it tells no usage */
+	/*
+	 * For a lower output limit (clamp): each place gets the same number. None = cannot be lowered. limit_least: the provider takes no
+	 * less, or what was asked for would make no sense with less.
+	 */
+	struct limit_place limits[LIMIT_PLACES_MAX];
+	size_t nlimits;
+	int64_t limit_least;
+	enum output_sight output_sight;
+	bool output_bursts; /* output may be charged faster than it is made: best_of, predictions */
 	bool reasoning_asked; /* thinking or an effort stands in the request: output may be more than the text shows */
 	struct body_edit edits[BODY_EDITS_MAX];
 	size_t nedits;
@@ -63,6 +96,19 @@ struct report {
 	struct usage_part parts[USAGE_PARTS_MAX];
 	size_t nparts;
 	bool parts_overflow; /* more parts than fit: cost is then unknown, settle at the hold */
+	bool fast, fast_said; /* served in the mode that ask.fast asks for */
+	char geo[16];         /* where it was made, if the answer says so and that has a price; "" = not */
+	bool geo_said;
+	bool unpriced;        /* it used something that has a price which no counter of ours tells: settle at the hold */
+	/*
+	 * Money as the provider reported it, rounded up to the nano-dollar; -1 = none. Only read where the dialect's documents
+	 * promise it (openai_traits.reports_cost): any host could write such a key. With a key of the client's own at the model's
+	 * maker (BYOK) it is a fee on top of what that maker bills.
+	 */
+	nanousd reported_cost;
+	bool reported_bad; /* a figure stood there that cannot be money */
+	bool reported_byok;
+	uint64_t code_sessions_seen[8]; /* hashes of the containers that were named; private to the readers */
 	/* For the estimate when no usage comes: bytes of output text (deltas, unescaped) seen so far. */
 	int64_t output_bytes;
 	bool output_seen; /* some output began, with or without text */
@@ -89,6 +135,13 @@ struct provider_ops {
 	int (*read_request)(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
 			    struct err *e);
 
+	/*
+	 * The same for the endpoints whose body is a form (endpoint_is_form). content_type: the header's value, which has the boundary.
+	 * NULL = the dialect has no such endpoint.
+	 */
+	int (*read_form)(enum endpoint ep, struct str content_type, const char *body, size_t len, struct ask *ret,
+			 struct err *e);
+
 	/* A whole, non-streamed answer of status 2xx. -EINVAL: not readable (report stays unseen). */
 	int (*read_answer)(struct json *j, enum endpoint ep, const char *body, size_t len, struct report *r);
 
@@ -102,6 +155,8 @@ struct provider_ops {
 	/* The same as one SSE event (with its blank line), to end a stream. */
 	int (*write_stream_error)(struct buf *out, enum endpoint ep, const struct refusal *why, const char *message);
 };
+
+bool endpoint_is_form(enum endpoint ep);
 
 const struct provider_ops *provider_find(const char *name); /* NULL = no such dialect */
 const struct provider_ops *provider_at(size_t i);           /* for listings; NULL = end */

@@ -34,7 +34,7 @@ struct field {
 	int (*read)(void *ctx, const struct json_value *v, struct err *e);
 	size_t to; /* without `read` and `refuse`: offset in ctx of the int64_t that takes v->i */
 };
-#define FIELDS_MAX 64
+#define FIELDS_MAX 96
 
 /* 0; -EINVAL with a text for the client; -ENOMEM. */
 int fields_read(struct json *j, const char *body, size_t len, const struct field *fields, size_t nfields, void *ctx,

@@ -27,6 +27,8 @@ static const struct row rows[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_CERT] = { "upstream_certificate", false },
 	[REFUSAL_UPSTREAM_PROTOCOL] = { "upstream_protocol", false },
 	[REFUSAL_UPSTREAM_TIMEOUT] = { "upstream_timeout", false },
+	[REFUSAL_RULE] = { "rule", false },
+	[REFUSAL_STOPPED] = { "stopped", false },
 };
 
 static const char *const window_words[WINDOW_COUNT] = {
@@ -75,8 +77,12 @@ void refusal_json(struct jsonw *w, const struct refusal *why, const char *reques
 	jsonw_cstr(w, "reason", row->word);
 	if (why->account[0])
 		jsonw_cstr(w, "account", why->account);
+	if (why->rule[0])
+		jsonw_cstr(w, "rule", why->rule);
 	if (row->money)
 		write_money(w, why);
+	if (why->retry_s > 0)
+		jsonw_i64(w, "retry_after_s", why->retry_s);
 	if (why->detail[0])
 		jsonw_cstr(w, "detail", why->detail);
 	if (request_id && request_id[0])

@@ -126,6 +126,13 @@ static inline void calls_same_report(const struct report *a, const struct report
 	assert_int_equal(a->output_bytes, b->output_bytes);
 	assert_int_equal(a->input_exact, b->input_exact);
 	assert_int_equal(a->reasoning_hidden, b->reasoning_hidden);
+	assert_int_equal(a->reported_cost, b->reported_cost);
+	assert_int_equal(a->reported_bad, b->reported_bad);
+	assert_int_equal(a->reported_byok, b->reported_byok);
+	assert_int_equal(a->fast, b->fast);
+	assert_int_equal(a->fast_said, b->fast_said);
+	assert_string_equal(a->geo, b->geo);
+	assert_int_equal(a->unpriced, b->unpriced);
 }
 
 #endif

@@ -29,6 +29,7 @@ static const struct ask_case cases[] = {
 	{ "\"service_tier\":\"new\"", { .tier = TIER_UNKNOWN } },
 	{ "\"speed\":\"standard\",\"inference_geo\":\"global\"", { .stream = false } },
 	{ "\"speed\":null,\"inference_geo\":null", { .stream = false } },
+	{ "\"speed\":\"fast\",\"inference_geo\":\"us\"", { .fast = true, .geo = "us", .passes = 1 } },
 	/* cache */
 	{ "\"cache_control\":{\"type\":\"ephemeral\"}", { .cache_write = true } },
 	{ "\"system\":[{\"type\":\"text\",\"text\":\"x\",\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"5m\"}}]", { .cache_write = true } },
@@ -73,7 +74,8 @@ static const struct ask_case cases[] = {
 	  { .max_searches = -1, .input_hidden = true, .unbounded_tools = true, .extra_input_tokens = 64 + 1024 + 32 } },
 	{ "\"tools\":[" SEARCH(",\"max_uses\":9223372036854775807") "," SEARCH(",\"max_uses\":9223372036854775807") "]",
 	  { .max_searches = -1, .input_hidden = true, .unbounded_tools = true, .extra_input_tokens = 64 + 1024 + 64 } },
-	{ "\"tools\":[{\"type\":\"web_fetch_20250910\",\"max_uses\":3}]", { .unbounded_tools = true, .input_hidden = true, .extra_input_tokens = 64 + 1024 + 32 } },
+	{ "\"tools\":[{\"type\":\"web_fetch_20250910\"}]", { .unbounded_tools = true, .input_hidden = true, .extra_input_tokens = 64 + 1024 + 32 } },
+	{ "\"tools\":[{\"type\":\"web_fetch_20250910\",\"max_uses\":3}]", { .passes = 4, .input_hidden = true, .extra_input_tokens = 64 + 1024 + 32 } },
 	{ "\"tools\":[{\"type\":\"code_execution_20250825\"}]", { .unbounded_tools = true, .input_hidden = true, .extra_input_tokens = 64 + 1024 + 32 } },
 	{ "\"tools\":[{\"type\":\"advisor_20260301\"}]", { .unbounded_tools = true, .input_hidden = true, .extra_input_tokens = 64 + 1024 + 32 } },
 	{ "\"tools\":[{\"type\":\"from_next_year\"}]", { .unbounded_tools = true, .input_hidden = true, .extra_input_tokens = 64 + 1024 + 32 } },
@@ -104,7 +106,8 @@ static void test_asks(void **state)
 		if (a.stream != w.stream || a.input_hidden != w.input_hidden || a.cache_write != w.cache_write ||
 		    a.cache_write_1h != w.cache_write_1h || a.unbounded_tools != w.unbounded_tools || a.tier != w.tier ||
 		    a.max_searches != w.max_searches || a.reasoning_asked != w.reasoning_asked ||
-		    a.extra_input_tokens != w.extra_input_tokens)
+		    a.extra_input_tokens != w.extra_input_tokens || a.fast != w.fast || strcmp(a.geo, w.geo) != 0 ||
+		    (w.passes && a.passes != w.passes))
 			fail_msg("%s: stream %d hidden %d write %d/%d unbounded %d tier %d searches %lld reasoning %d extra %lld",
 				 cases[i].rest, a.stream, a.input_hidden, a.cache_write, a.cache_write_1h, a.unbounded_tools,
 				 a.tier, (long long)a.max_searches, a.reasoning_asked, (long long)a.extra_input_tokens);
@@ -150,10 +153,11 @@ static const struct {
 	{ "{\"model\":\"a\",\"tools\":[{\"type\":\"web_search_1\",\"max_uses\":1,\"max_uses\":99}]}", "\"tools[].max_uses\": stands twice" },
 	{ "{\"model\":\"a\",\"max_tokens\":\"9\"}", "\"max_tokens\": a string stands there, a whole number is expected" },
 	{ "{\"model\":\"a\",\"stream\":\"yes\"}", "\"stream\"" },
-	{ "{\"model\":\"a\",\"speed\":\"fast\"}", "\"speed\": \"fast\" is priced by a multiplier" },
+	{ "{\"model\":\"a\",\"speed\":\"hyper\"}", "\"speed\": \"hyper\" has a price" },
 	{ "{\"model\":\"a\",\"speed\":\"standard\",\"speed\":\"fast\"}", "\"speed\"" },
 	{ "{\"model\":\"a\",\"speed\":1}", "\"speed\": a whole number" },
-	{ "{\"model\":\"a\",\"inference_geo\":\"us\"}", "\"inference_geo\": \"us\" is priced by a multiplier" },
+	{ "{\"model\":\"a\",\"inference_geo\":\"\"}", "\"inference_geo\": \"\" is no geography" },
+	{ "{\"model\":\"a\",\"inference_geo\":\"a-place-that-no-list-knows\"}", "is no geography" },
 	{ "{\"model\":\"a\",\"fallbacks\":[{\"model\":\"b\"}]}", "\"fallbacks\"" },
 };
 

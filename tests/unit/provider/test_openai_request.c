@@ -65,7 +65,8 @@ static const struct bound_case bounds[] = {
 	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"priority\"," HI "}", -1, 1, TIER_PRIORITY },
 	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"fast\"," HI "}", -1, 1, TIER_PRIORITY },
 	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"auto\"," HI "}", -1, 1, TIER_UNKNOWN },
-	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"ultrafast\"," HI "}", -1, 1, TIER_UNKNOWN },
+	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"ultrafast\"," HI "}", -1, 1, TIER_STANDARD },
+	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"hyperfast\"," HI "}", -1, 1, TIER_UNKNOWN },
 	{ CHAT, "{\"model\":\"m\",\"service_tier\":\"\"," HI "}", -1, 1, TIER_UNKNOWN },
 };
 
@@ -79,7 +80,7 @@ static void test_bounds(void **state)
 
 		if (r != 0)
 			fail_msg("%s: %d %s", c->body, r, e.text);
-		if (a.max_output != c->max_output || a.choices != c->choices || a.tier != c->tier)
+		if (a.max_output != c->max_output || a.choices != c->choices || a.tier != c->tier || a.fast != (strstr(c->body, "ultrafast") != NULL))
 			fail_msg("%s: output %lld choices %lld tier %d", c->body, (long long)a.max_output,
 				 (long long)a.choices, a.tier);
 		assert_string_equal(a.model, "m");
@@ -114,6 +115,8 @@ static const struct bad_case bad[] = {
 	{ CHAT, "{\"model\":\"m\xff\"}", "valid JSON" },
 	{ CHAT, "[]", "\"model\": is missing" },
 	{ CHAT, "{}", "\"model\": is missing" },
+	{ RESPONSES, "{\"model\":\"m\",\"prompt_cache_options\":{\"ttl\":\"24h\"}}", "only \"30m\" has a known price" },
+	{ RESPONSES, "{\"model\":\"m\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"memory_limit\":\"4g\"}}]}", "memory_limit" },
 	{ CHAT, "null", "\"model\": is missing" },
 	{ CHAT, "{" HI "}", "\"model\": is missing" },
 	{ CHAT, "{\"model\":null," HI "}", "\"model\": is missing" },
@@ -206,7 +209,7 @@ struct flag_case {
 	enum endpoint ep;
 	const char *rest; /* behind "model": "m" */
 	bool hidden, unbounded, audio, reasoning;
-	int64_t searches;
+	int64_t searches, files, code;
 };
 
 static const struct flag_case flags[] = {
@@ -255,8 +258,13 @@ static const struct flag_case flags[] = {
 	{ RESPONSES, "\"tools\":[{\"type\":\"web_search\"}],\"max_tool_calls\":-1", .hidden = true, .unbounded = true, .searches = -1 },
 	{ RESPONSES, "\"tools\":[{\"type\":\"mcp\"}]", .hidden = true, .unbounded = true },
 	{ RESPONSES, "\"tools\":[{\"type\":\"mcp\"}],\"max_tool_calls\":4", .hidden = true },
-	{ RESPONSES, "\"tools\":[{\"type\":\"file_search\"}],\"max_tool_calls\":4", .hidden = true, .unbounded = true },
-	{ RESPONSES, "\"tools\":[{\"type\":\"code_interpreter\"}],\"max_tool_calls\":4", .hidden = true, .unbounded = true },
+	{ RESPONSES, "\"tools\":[{\"type\":\"file_search\"}],\"max_tool_calls\":4", .hidden = true, .files = 4 },
+	{ RESPONSES, "\"tools\":[{\"type\":\"file_search\"}]", .hidden = true, .unbounded = true, .files = -1 },
+	{ RESPONSES, "\"tools\":[{\"type\":\"code_interpreter\"}],\"max_tool_calls\":4", .hidden = true, .code = 4 },
+	{ RESPONSES, "\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"type\":\"auto\",\"memory_limit\":\"1g\"}},{\"type\":\"web_search\"}],\"max_tool_calls\":2",
+	  .hidden = true, .code = 2, .searches = 2 },
+	{ CHAT, "\"tools\":[{\"type\":\"code_interpreter\"}],\"max_tool_calls\":2", .hidden = true, .unbounded = true },
+	{ RESPONSES, "\"prompt_cache_options\":{\"mode\":\"explicit\",\"ttl\":\"30m\"}", .searches = 0 },
 	{ RESPONSES, "\"tools\":[{\"type\":\"image_generation\"}],\"max_tool_calls\":4", .hidden = true, .unbounded = true },
 	{ RESPONSES, "\"tools\":[{\"type\":\"from_next_year\"}],\"max_tool_calls\":4", .hidden = true, .unbounded = true },
 	{ RESPONSES, "\"tools\":[{}],\"max_tool_calls\":4", .hidden = true, .unbounded = true },
@@ -278,7 +286,8 @@ static void test_flags(void **state)
 		if (calls_ask(ops(), c->ep, body, &a, &e) != 0)
 			fail_msg("%s: %s", c->rest, e.text);
 		if (a.input_hidden != c->hidden || a.unbounded_tools != c->unbounded || a.audio != c->audio ||
-		    a.reasoning_asked != c->reasoning || a.max_searches != c->searches)
+		    a.reasoning_asked != c->reasoning || a.max_searches != c->searches ||
+		    a.max_file_searches != c->files || a.max_code_sessions != c->code)
 			fail_msg("%s: hidden %d unbounded %d audio %d reasoning %d searches %lld", c->rest, a.input_hidden,
 				 a.unbounded_tools, a.audio, a.reasoning_asked, (long long)a.max_searches);
 	}

@@ -6,7 +6,8 @@
 
 static void test_rows(void **state)
 {
-	static const char *const names[] = { "openai", "openai-compatible", "openai-reporting", "anthropic" };
+	static const char *const names[] = { "openai", "openai-compatible", "openai-reporting", "openrouter", "xai", "perplexity",
+					     "anthropic" };
 	size_t n = 0;
 
 	for (; provider_at(n); n++) {
@@ -26,7 +27,10 @@ static void test_rows(void **state)
 
 static void test_report_init(void **state)
 {
-	struct report r, zero = { 0 };
+	struct report r, zero;
+
+	memset(&zero, 0, sizeof(zero));
+	zero.reported_cost = -1;
 
 	memset(&r, 0xa5, sizeof(r));
 	report_init(&r);
@@ -161,8 +165,11 @@ static const struct route_case routes[] = {
 	{ "POST", "/chat/completions/x", U, U, U },
 	{ "POST", "/", U, U, U },
 	{ "POST", "", U, U, U },
-	{ "POST", "/images/generations", U, U, U },
-	{ "POST", "/audio/speech", U, U, U },
+	{ "POST", "/images/generations", ENDPOINT_OPENAI_IMAGES, U, U },
+	{ "POST", "/audio/speech", ENDPOINT_OPENAI_SPEECH, U, U },
+	{ "POST", "/audio/transcriptions", ENDPOINT_OPENAI_TRANSCRIPTIONS, U, U },
+	{ "POST", "/audio/translations", U, U, U },
+	{ "POST", "/images/edits", U, U, U },
 	{ "POST", "/batches", U, U, U },
 	{ "POST", "/fine_tuning/jobs", U, U, U },
 	{ "POST", "/threads/runs", U, U, U },
