@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * budget.c: the life of a hold, and how its money moves: limit -> held -> spent. Accounts and their tree are made in
- * budget_tree.c; looking, checking and starting over what a dead daemon left is budget_look.c. No I/O, no clock.
+ * budget_tree.c, their windows begin and end in budget_time.c; looking, checking and starting over what a dead daemon left is budget_look.c.
+ * No I/O, no clock.
  *
  * Order of stores, for those who read without the lock: held falls before left falls, and left rises (a window begins anew) only while
  * start_s says BUDGET_CHANGING. So whoever reads left first and held second sees held <= left.
@@ -25,12 +26,12 @@
 
 static nanousd left_of(const struct budget *b, const struct window_money *w)
 {
-	return b->is_open ? w->limit - w->spent : 0;
+	return b->is_open ? w->limit - w->now.spent : 0;
 }
 
 void publish_held(struct budget *b, uint32_t i, int w)
 {
-	STORE(b->rows[i].windows[w].held_nanousd, b->accounts[i].windows[w].held);
+	STORE(b->rows[i].windows[w].held_nanousd, b->accounts[i].windows[w].now.held);
 }
 
 void publish_left(struct budget *b, uint32_t i, int w)
@@ -49,8 +50,8 @@ void publish_window(struct budget *b, uint32_t i, int w)
 	publish_left(b, i, w);
 	/* After left: a window that gets its first limit is never seen with the endless left of an unlimited one. */
 	STORE(to->limit_nanousd, from->limit);
-	STORE(to->end_s, from->end_s);
-	STORE(to->start_s, from->start_s);
+	STORE(to->end_s, from->now.end_s);
+	STORE(to->start_s, from->now.start_s);
 }
 
 void publish_flags(struct budget *b, uint32_t i)
@@ -61,49 +62,21 @@ void publish_flags(struct budget *b, uint32_t i)
 	STORE(b->rows[i].flags, flags);
 }
 
-/* ---- time */
-
-int64_t budget_now(struct budget *b, int64_t now_ns)
-{
-	if (now_ns > b->seen_ns)
-		b->seen_ns = now_ns;
-	return b->seen_ns;
-}
-
-int64_t account_roll(struct budget *b, uint32_t i, int64_t now_s)
-{
-	int64_t next = INT64_MAX;
-
-	for (int k = 0; k < WINDOW_COUNT; k++) {
-		struct window_money *w = &b->accounts[i].windows[k];
-
-		if (w->end_s == 0)
-			continue;
-		if (now_s >= w->end_s) {
-			window_bounds((enum window_kind)k, now_s, &w->start_s, &w->end_s);
-			w->spent = w->held = w->excused = 0;
-			publish_window(b, i, k);
-		}
-		next = w->end_s < next ? w->end_s : next;
-	}
-	return next;
-}
-
 /* ---- money */
 
-void window_spend(struct window_money *w, nanousd amount)
+void instance_spend(struct instance *in, nanousd amount)
 {
 	nanousd sum;
 
-	if (__builtin_add_overflow(w->spent, amount, &sum) || sum > SPENT_MAX)
+	if (__builtin_add_overflow(in->spent, amount, &sum) || sum > SPENT_MAX)
 		sum = SPENT_MAX;
 	ASSERT(sum >= 0);
-	w->spent = sum;
+	in->spent = sum;
 }
 
-void window_excuse(struct window_money *w)
+void instance_excuse(struct instance *in, nanousd limit)
 {
-	w->excused = w->spent + w->held > w->limit ? w->spent + w->held : 0;
+	in->excused = in->spent + in->held > limit ? in->spent + in->held : 0;
 }
 
 void slot_set_state(struct gate_hold *h, uint32_t state)
@@ -130,67 +103,122 @@ static struct gate_hold *slot_get(struct budget *b, uint32_t slot)
 }
 
 /* Money leaves "held" in every window that it still counts in, and `cost` of it becomes "spent". */
+static void unhold_window(struct budget *b, uint32_t i, int k, const struct gate_hold *h, nanousd cost)
+{
+	struct window_money *w = &b->accounts[i].windows[k];
+	struct instance *in = window_at(w, h->started_realtime_ns);
+
+	if (!in)
+		return; /* that instance is over and forgotten, and its money with it */
+	in->held -= h->amount_nanousd;
+	ASSERT(in->held >= 0);
+	if (in == &w->now)
+		publish_held(b, i, k);
+	if (cost > 0) {
+		instance_spend(in, cost);
+		if (in == &w->now)
+			publish_left(b, i, k);
+	}
+	if (cost > h->amount_nanousd || in->spent + in->held <= w->limit)
+		instance_excuse(in, w->limit);
+	if (in != &w->now && in->held == 0)
+		window_forget(w, in);
+}
+
 static void unhold(struct budget *b, const struct gate_hold *h, nanousd cost)
 {
-	for_chain(b, i, h->account) {
-		for (int k = 0; k < WINDOW_COUNT; k++) {
-			struct window_money *w = &b->accounts[i].windows[k];
-
-			if (!window_has(w, h->started_realtime_ns))
-				continue; /* that instance is over, and its money with it */
-			w->held -= h->amount_nanousd;
-			ASSERT(w->held >= 0);
-			publish_held(b, i, k);
-			if (cost > 0) {
-				window_spend(w, cost);
-				publish_left(b, i, k);
-			}
-			if (cost > h->amount_nanousd || w->spent + w->held <= w->limit)
-				window_excuse(w);
-		}
-	}
+	for_chain(b, i, h->account)
+		for (int k = 0; k < WINDOW_COUNT; k++)
+			unhold_window(b, i, k, h, cost);
 }
 
 /* ---- holding */
 
-/* The reason that tells the agent the most: used up before merely held, deepest account first, longest window first. */
-static int fits(struct budget *b, const struct hold_request *r, struct refusal *ret_why)
+/* A call and what it holds: nothing before budget_hold, something when it is extended. */
+struct claim {
+	uint32_t account;
+	int64_t started_ns;
+	nanousd own;
+};
+
+/* What the call could hold in this window at most, its own included. in NULL: over and forgotten, nothing more. */
+static nanousd window_room(const struct window_money *w, const struct instance *in, nanousd own)
 {
-	const struct account *stop = NULL;
+	if (!in)
+		return w->limit == GATE_NO_LIMIT ? SPENT_MAX : own;
+	nanousd others = in->held - own, left = w->limit - in->spent - others;
+
+	return left < SPENT_MAX - others ? left : SPENT_MAX - others;
+}
+
+/* The most that fits all the way up; may be negative. */
+static nanousd room(struct budget *b, const struct claim *c)
+{
+	nanousd least = SPENT_MAX;
+
+	for_chain(b, i, c->account)
+		for (int k = 0; k < WINDOW_COUNT; k++) {
+			struct window_money *w = &b->accounts[i].windows[k];
+			nanousd here = window_room(w, window_at(w, c->started_ns), c->own);
+
+			least = here < least ? here : least;
+		}
+	return least;
+}
+
+/* What stops `amount`, for people; the call's own hold is not in `held`. */
+static void explain_window(struct account *a, int k, const struct claim *c, nanousd amount, bool is_held, struct refusal *ret_why)
+{
+	struct window_money *w = &a->windows[k];
+	const struct instance *in = window_at(w, c->started_ns);
+
+	*ret_why = (struct refusal){
+		.reason = is_held ? REFUSAL_BUDGET_HELD : REFUSAL_BUDGET,
+		.window = (enum window_kind)k,
+		.limit = w->limit,
+		.spent = in ? in->spent : w->limit,
+		.held = in ? in->held - c->own : 0,
+		.needed = amount,
+		.reset_s = in ? in->end_s : w->now.end_s,
+	};
+	memcpy(ret_why->account, a->name, sizeof(ret_why->account));
+}
+
+/* The reason that tells the agent the most: used up before merely held, deepest account first, longest window first. */
+static int explain(struct budget *b, const struct claim *c, nanousd amount, struct refusal *ret_why)
+{
+	struct account *stop = NULL;
 	int stop_window = 0;
 	bool stop_is_held = false;
 
-	for_chain(b, i, r->account) {
-		const struct account *a = &b->accounts[i];
+	for_chain(b, i, c->account) {
+		struct account *a = &b->accounts[i];
 
 		for (int k = WINDOW_COUNT - 1; k >= 0; k--) {
-			const struct window_money *w = &a->windows[k];
-			bool is_spent = r->amount > w->limit - w->spent || r->amount > SPENT_MAX - w->held;
+			struct window_money *w = &a->windows[k];
+			const struct instance *in = window_at(w, c->started_ns);
 
-			if (!is_spent && r->amount <= w->limit - w->spent - w->held)
+			if (amount <= window_room(w, in, c->own))
 				continue;
-			if (stop && (is_spent ? !stop_is_held : true))
+			bool is_held = in && amount <= w->limit - in->spent && amount <= SPENT_MAX - (in->held - c->own);
+
+			if (stop && (is_held || !stop_is_held))
 				continue;
 			stop = a;
 			stop_window = k;
-			stop_is_held = !is_spent;
+			stop_is_held = is_held;
 		}
 	}
-	if (!stop)
-		return 0;
-	const struct window_money *w = &stop->windows[stop_window];
-
-	*ret_why = (struct refusal){
-		.reason = stop_is_held ? REFUSAL_BUDGET_HELD : REFUSAL_BUDGET,
-		.window = (enum window_kind)stop_window,
-		.limit = w->limit,
-		.spent = w->spent,
-		.held = w->held,
-		.needed = r->amount,
-		.reset_s = w->end_s,
-	};
-	memcpy(ret_why->account, stop->name, sizeof(ret_why->account));
+	ASSERT(stop);
+	explain_window(stop, stop_window, c, amount, stop_is_held, ret_why);
 	return -EDQUOT;
+}
+
+static int fits(struct budget *b, const struct hold_request *r, int64_t now_ns, struct refusal *ret_why)
+{
+	struct claim c = { .account = r->account, .started_ns = now_ns };
+
+	return r->amount <= room(b, &c) ? 0 : explain(b, &c, r->amount, ret_why);
 }
 
 static int refuse(struct refusal *ret_why, int error, enum refusal_reason reason, const char *account, const char *detail)
@@ -201,7 +229,7 @@ static int refuse(struct refusal *ret_why, int error, enum refusal_reason reason
 	return -error;
 }
 
-static int may_hold(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why)
+static int may_hold(struct budget *b, const struct hold_request *r, int64_t now_ns, struct refusal *ret_why)
 {
 	if (!b->is_open || b->holds_closed)
 		return refuse(ret_why, EOWNERDEAD, REFUSAL_LEDGER, "", "");
@@ -210,9 +238,9 @@ static int may_hold(struct budget *b, const struct hold_request *r, int64_t now_
 	for_chain(b, i, r->account) {
 		if (b->accounts[i].paused)
 			return refuse(ret_why, EDQUOT, REFUSAL_PAUSED, b->accounts[i].name, "");
-		(void)account_roll(b, i, now_s);
+		(void)account_roll(b, i, now_ns / NS_PER_S);
 	}
-	int r_fits = fits(b, r, ret_why);
+	int r_fits = fits(b, r, now_ns, ret_why);
 	if (r_fits < 0)
 		return r_fits;
 	if (b->nfree == 0)
@@ -250,7 +278,7 @@ int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_sl
 	ASSERT(r->amount > 0);
 	(void)pthread_mutex_lock(&b->lock);
 	int64_t now_ns = budget_now(b, r->now_ns);
-	int error = may_hold(b, r, now_ns / NS_PER_S, ret_why);
+	int error = may_hold(b, r, now_ns, ret_why);
 
 	if (error == 0) {
 		uint32_t slot = b->free_slots[--b->nfree];
@@ -260,7 +288,7 @@ int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_sl
 		b->accounts[r->account].nholds++;
 		for_chain(b, i, r->account)
 			for (int k = 0; k < WINDOW_COUNT; k++) {
-				b->accounts[i].windows[k].held += r->amount;
+				b->accounts[i].windows[k].now.held += r->amount;
 				publish_held(b, i, k);
 			}
 		*ret_slot = slot;
@@ -270,6 +298,74 @@ int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_sl
 	if (error == 0)
 		CRASH_POINT("hold-taken");
 	return error;
+}
+
+/* ---- extending */
+
+/* The slot first: a crash in between charges the larger hold. */
+static void grow(struct budget *b, struct gate_hold *h, nanousd amount)
+{
+	nanousd more = amount - h->amount_nanousd;
+
+	STORE(h->amount_nanousd, amount);
+	for_chain(b, i, h->account)
+		for (int k = 0; k < WINDOW_COUNT; k++) {
+			struct window_money *w = &b->accounts[i].windows[k];
+			struct instance *in = window_at(w, h->started_realtime_ns);
+
+			if (!in)
+				continue;
+			in->held += more;
+			if (in == &w->now)
+				publish_held(b, i, k);
+		}
+}
+
+static int extend(struct budget *b, struct gate_hold *h, nanousd at_least, nanousd wish, struct refusal *ret_why)
+{
+	struct claim c = { .account = h->account, .started_ns = h->started_realtime_ns, .own = h->amount_nanousd };
+	nanousd most = room(b, &c), amount = wish < most ? wish : most;
+
+	if (amount < at_least && h->amount_nanousd < at_least)
+		return explain(b, &c, at_least, ret_why);
+	if (amount > h->amount_nanousd)
+		grow(b, h, amount);
+	return 0;
+}
+
+int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	struct gate_hold *h = slot_get(b, slot);
+
+	ASSERT(slot_state(h) == GATE_HOLD_HELD || slot_state(h) == GATE_HOLD_SENT);
+	int error = extend(b, h, at_least, wish < at_least ? at_least : wish, ret_why);
+
+	if (error == 0)
+		*ret_amount = h->amount_nanousd;
+	(void)pthread_mutex_unlock(&b->lock);
+	if (error == 0)
+		CRASH_POINT("extended");
+	return error;
+}
+
+nanousd budget_afford(struct budget *b, uint32_t account, const char *model, int64_t now_ns)
+{
+	nanousd most = 0;
+
+	(void)model;
+	(void)pthread_mutex_lock(&b->lock);
+	struct claim c = { .account = account, .started_ns = budget_now(b, now_ns) };
+
+	if (b->is_open && !b->holds_closed && account_is_valid(b, account)) {
+		roll_chain(b, account, c.started_ns / NS_PER_S);
+		most = room(b, &c);
+	}
+	for_chain(b, i, most > 0 ? account : 0)
+		if (b->accounts[i].paused)
+			most = 0;
+	(void)pthread_mutex_unlock(&b->lock);
+	return most > 0 ? most : 0;
 }
 
 void budget_sent(struct budget *b, uint32_t slot)

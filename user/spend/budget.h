@@ -8,7 +8,8 @@
  * while another one is being rolled back). The gate and readers see each 64-bit word whole; words are written with atomic stores in
  * an order that never shows more credit than there is.
  *
- * A call belongs to the window instances in which it was *held* (its start), also when it settles later.
+ * A call belongs to the window instances in which it was *held* (its start), also when it settles later. An instance that is over is
+ * remembered while such calls are in flight: its limit holds for what they still take.
  * Time is an argument. No I/O. All functions are thread-safe.
  *
  *   hold -> sent -> charge -> free      (row durable before free)
@@ -73,12 +74,33 @@ int budget_remove_account(struct budget *b, const char *name, struct err *e); /*
 int budget_pause(struct budget *b, const char *name, bool paused); /* -ENOENT */
 uint32_t budget_find(struct budget *b, const char *name); /* 0 = none */
 /* Replay: adds what the ledger says this account itself spent in the window instances that hold now_s, here and in every account
- * above. */
+ * above. Only right where all of these have the same calendar; see budget_restore_by. */
 void budget_restore(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT]);
 /* The same for an account that comes back while its money still counts at `counted_at` (0 = nowhere) and above: it moves, and is
  * never counted twice nor out of sight in between. Only windows that still begin at start_s take part (NULL = all). */
 void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT],
 			 const int64_t start_s[WINDOW_COUNT], uint32_t counted_at);
+
+/*
+ * Accounts above one another may count by different calendars: this one asks for each window by its own bounds what the account that comes
+ * back spent (with all that is gone below it) in calls that began in [from_s, to_s); to_s INT64_MAX = open. `spent` runs without the lock
+ * and is asked once for each pair of bounds; accounts must not be changed by another thread meanwhile. counted_at as above. Returns what
+ * `spent` returned if that is negative; then nothing was changed.
+ */
+typedef int (*budget_spent_fn)(void *ctx, int64_t from_s, int64_t to_s, nanousd *ret);
+int budget_restore_by(struct budget *b, uint32_t account, uint32_t counted_at, budget_spent_fn spent, void *ctx);
+/*
+ * An account that moved below one of another calendar left windows in doubt: what stands in them is not less than was spent. Whoever
+ * knows the ledger takes a budget_snapshot and the ledger at one instant, computes what should stand there, and adds the difference.
+ * Returns how many there are, fills up to n. budget_correct does nothing if the window has begun anew meanwhile.
+ */
+struct budget_doubt {
+	uint32_t account;
+	enum window_kind kind;
+	int64_t start_s;
+};
+size_t budget_in_doubt(struct budget *b, struct budget_doubt *ret, size_t n);
+void budget_correct(struct budget *b, const struct budget_doubt *d, nanousd difference);
 
 /* No call id up to `call_id` and no moment before `seen_ns` (realtime) is given out from now on. */
 void budget_seed(struct budget *b, uint64_t call_id, int64_t seen_ns);
@@ -146,7 +168,9 @@ void budget_adopt(struct budget *b, uint32_t slot, nanousd cost, bool already_in
 /* ---- looking */
 struct window_view {
 	bool limited;
-	nanousd limit, spent, held;
+	nanousd limit; /* as it is now, the raise included */
+	nanousd raised; /* so much of it is a raise that ends at raise_until_s */
+	nanousd spent, held;
 	int64_t start_s, end_s;
 };
 struct account_view {
@@ -156,12 +180,13 @@ struct account_view {
 	nanousd floor;
 	struct window_view windows[WINDOW_COUNT]; /* spent and held are right also where there is no limit */
 	uint64_t calls, refusals;
+	int64_t raise_until_s; /* 0 = no raise now */
 };
 size_t budget_accounts_end(struct budget *b); /* no account has this index or a higher one */
 int budget_view(struct budget *b, uint32_t account, int64_t now_s, struct account_view *ret); /* -ENOENT */
-/* Rolls every window whose end has passed; returns the next end (unix s) at which it wants to be called. */
+/* Rolls every window whose end has passed, ends raises that are over; returns the next moment (unix s) at which it wants to be called. */
 int64_t budget_roll(struct budget *b, int64_t now_s);
-/* Checks P1 and held == sum of holds on the spot, under the lock. 0, or -EUCLEAN with the first row that disagrees. */
+/* Checks P1 and held == sum of holds on the spot, under the lock, also in windows that are over but have calls in flight. 0, or -EUCLEAN with the first row that disagrees. */
 int budget_check(struct budget *b, struct err *e);
 /* For the audit: copies of both arrays (budget_accounts_end rows and all slots) of one instant; `at` runs at that instant, under the lock,
  * and must be short. 0 or -ENOMEM; the caller frees both. */

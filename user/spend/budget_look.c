@@ -31,6 +31,10 @@ static void keep_old_row(struct old_row *to, const struct gate_account *from)
 	memcpy(to->name, from->name, sizeof(to->name));
 	to->name[sizeof(to->name) - 1] = '\0';
 	to->parent = from->parent;
+	for (int k = 0; k < WINDOW_COUNT; k++) {
+		to->start_s[k] = from->windows[k].start_s;
+		to->end_s[k] = from->windows[k].end_s;
+	}
 }
 
 /* A slot is whatever a crash left. Strings end, amounts are not negative, a state nobody knows counts as sent: towards over. */
@@ -99,6 +103,8 @@ void budget_free(struct budget *b)
 		return;
 	(void)pthread_mutex_destroy(&b->lock);
 	map_free(b->by_name, NULL);
+	for (uint32_t i = 0; b->accounts && i < b->end; i++)
+		account_drop_windows(&b->accounts[i]);
 	free(b->free_slots);
 	free(b->old);
 	free(b->accounts);
@@ -215,10 +221,10 @@ static void adopt(struct budget *b, uint32_t slot, nanousd cost)
 		for (int k = 0; k < WINDOW_COUNT; k++) {
 			struct window_money *w = &b->accounts[i].windows[k];
 
-			if (!window_has(w, h->started_realtime_ns))
+			if (!instance_has(&w->now, h->started_realtime_ns))
 				continue;
-			window_spend(w, cost);
-			window_excuse(w);
+			instance_spend(&w->now, cost);
+			instance_excuse(&w->now, w->limit);
 			publish_window(b, i, k);
 		}
 }
@@ -242,7 +248,7 @@ static void view(const struct budget *b, uint32_t i, struct account_view *ret)
 	const struct account *a = &b->accounts[i];
 
 	*ret = (struct account_view){ .paused = a->paused, .floor = a->floor, .calls = b->rows[i].calls,
-				      .refusals = b->rows[i].refusals };
+				      .refusals = b->rows[i].refusals, .raise_until_s = a->raise_until_s };
 	memcpy(ret->name, a->name, sizeof(ret->name));
 	if (a->parent)
 		memcpy(ret->parent, b->accounts[a->parent].name, sizeof(ret->parent));
@@ -250,8 +256,8 @@ static void view(const struct budget *b, uint32_t i, struct account_view *ret)
 		const struct window_money *w = &a->windows[k];
 
 		ret->windows[k] = (struct window_view){
-			.limited = w->limit != GATE_NO_LIMIT, .limit = w->limit, .spent = w->spent, .held = w->held,
-			.start_s = w->start_s, .end_s = w->end_s,
+			.limited = w->limit != GATE_NO_LIMIT, .limit = w->limit, .raised = w->limit - a->limits[k], .spent = w->now.spent,
+			.held = w->now.held, .start_s = w->now.start_s, .end_s = w->now.end_s,
 		};
 	}
 }
@@ -333,8 +339,17 @@ int budget_snapshot(struct budget *b, void (*at)(void *ctx), void *ctx, struct b
 
 /* ---- checking */
 
-static void add_holds(const struct budget *b, nanousd (*held)[WINDOW_COUNT])
+static void count_from_nothing(struct account *a)
 {
+	for (int k = 0; k < WINDOW_COUNT; k++)
+		for (struct instance *in = &a->windows[k].now; in; in = in->older)
+			in->counted = 0;
+}
+
+static void count_holds(struct budget *b)
+{
+	for (uint32_t i = 1; i < b->end; i++)
+		count_from_nothing(&b->accounts[i]);
 	for (uint32_t s = 0; s < b->nholds; s++) {
 		const struct gate_hold *h = &b->holds[s];
 		uint32_t state = slot_state(h);
@@ -344,30 +359,47 @@ static void add_holds(const struct budget *b, nanousd (*held)[WINDOW_COUNT])
 		if (!account_is_valid(b, h->account))
 			continue; /* an orphan before its adoption */
 		for_chain(b, i, h->account)
-			for (int k = 0; k < WINDOW_COUNT; k++)
-				if (window_has(&b->accounts[i].windows[k], h->started_realtime_ns))
-					held[i][k] += h->amount_nanousd;
+			for (int k = 0; k < WINDOW_COUNT; k++) {
+				struct instance *in = window_at(&b->accounts[i].windows[k], h->started_realtime_ns);
+
+				if (in)
+					in->counted += h->amount_nanousd;
+			}
 	}
 }
 
-static int check_window(const struct budget *b, uint32_t i, int k, nanousd held, struct err *e)
+static int check_instance(const struct budget *b, uint32_t i, int k, const struct instance *in, struct err *e)
+{
+	nanousd limit = b->accounts[i].windows[k].limit, most = in->excused > limit ? in->excused : limit;
+	const char *name = b->accounts[i].name, *window = window_name((enum window_kind)k);
+
+	if (b->is_open && in->held != in->counted)
+		return err_set(e, EUCLEAN, "account \"%s\", %s from %lld: held is %lld, but its open holds add up to %lld nano-dollars", name,
+			       window, (long long)in->start_s, (long long)in->held, (long long)in->counted);
+	if (in->spent + in->held > most)
+		return err_set(e, EUCLEAN, "account \"%s\", %s from %lld: spent %lld + held %lld is more than the limit %lld", name, window,
+			       (long long)in->start_s, (long long)in->spent, (long long)in->held, (long long)most);
+	return 0;
+}
+
+static int check_window(const struct budget *b, uint32_t i, int k, struct err *e)
 {
 	const struct window_money *w = &b->accounts[i].windows[k];
 	const struct gate_window *row = &b->rows[i].windows[k];
-	nanousd most = w->excused > w->limit ? w->excused : w->limit;
-	nanousd left = b->is_open ? w->limit - w->spent : 0;
-	const char *name = b->accounts[i].name, *window = window_name((enum window_kind)k);
+	nanousd left = b->is_open ? w->limit - w->now.spent : 0;
 
-	if (b->is_open && w->held != held)
-		return err_set(e, EUCLEAN, "account \"%s\", %s: held is %lld, but its open holds add up to %lld nano-dollars", name,
-			       window, (long long)w->held, (long long)held);
-	if (w->spent + w->held > most)
-		return err_set(e, EUCLEAN, "account \"%s\", %s: spent %lld + held %lld is more than the limit %lld", name, window,
-			       (long long)w->spent, (long long)w->held, (long long)most);
-	if (row->left_nanousd != left || row->held_nanousd != w->held || row->limit_nanousd != w->limit)
-		return err_set(e, EUCLEAN, "account \"%s\", %s: the kernel's row says left %lld, held %lld; the daemon left %lld, held %lld",
-			       name, window, (long long)row->left_nanousd, (long long)row->held_nanousd, (long long)left,
-			       (long long)w->held);
+	for (const struct instance *in = &w->now; in; in = in->older) {
+		int r = check_instance(b, i, k, in, e);
+
+		if (r < 0)
+			return r;
+	}
+	if (row->left_nanousd != left || row->held_nanousd != w->now.held || row->limit_nanousd != w->limit ||
+	    row->start_s != w->now.start_s || row->end_s != w->now.end_s)
+		return err_set(e, EUCLEAN, "account \"%s\", %s: the kernel's row says left %lld, held %lld, from %lld to %lld; the daemon left "
+			       "%lld, held %lld, from %lld to %lld", b->accounts[i].name, window_name((enum window_kind)k),
+			       (long long)row->left_nanousd, (long long)row->held_nanousd, (long long)row->start_s, (long long)row->end_s,
+			       (long long)left, (long long)w->now.held, (long long)w->now.start_s, (long long)w->now.end_s);
 	return 0;
 }
 
@@ -376,17 +408,11 @@ int budget_check(struct budget *b, struct err *e)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&b->lock);
-	nanousd (*held)[WINDOW_COUNT] = calloc(b->end, sizeof(*held));
-
-	if (held)
-		add_holds(b, held);
-	else
-		r = err_set(e, ENOMEM, "budget check: out of memory");
+	count_holds(b);
 	for (uint32_t i = 1; r == 0 && i < b->end; i++)
 		for (int k = 0; r == 0 && k < WINDOW_COUNT; k++)
 			if (b->accounts[i].used)
-				r = check_window(b, i, k, held[i][k], e);
-	free(held);
+				r = check_window(b, i, k, e);
 	(void)pthread_mutex_unlock(&b->lock);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "spend/budget_own.h"
 #include "spend/window.h"
+#include "spend/zone.h"
 
 static bool name_is_good(const char *name)
 {
@@ -29,14 +30,6 @@ static uint32_t index_of(const struct budget *b, const char *name)
 }
 
 /* ---- checks, all before anything changes */
-
-static bool is_below(const struct budget *b, uint32_t i, uint32_t top)
-{
-	for_chain(b, at, i)
-		if (at == top)
-			return true;
-	return false;
-}
 
 static unsigned depth_of(const struct budget *b, uint32_t i)
 {
@@ -69,6 +62,15 @@ static int check_numbers(const struct account_spec *spec, struct err *e)
 		if (spec->limits[k] < 0)
 			return err_set(e, EINVAL, "account \"%s\": the %s limit is negative; write 0USD to allow nothing", spec->name,
 				       window_name((enum window_kind)k));
+	for (int k = 0; k < WINDOW_COUNT; k++)
+		if (spec->raise[k] < 0)
+			return err_set(e, EINVAL, "account \"%s\": the raise of the %s limit is negative; a raise adds, set a lower limit to cut",
+				       spec->name, window_name((enum window_kind)k));
+	if (spec->raise_until_s < 0)
+		return err_set(e, EINVAL, "account \"%s\": the raise ends before 1970", spec->name);
+	if (spec->reset_minute < 0 || spec->reset_minute >= 24 * 60)
+		return err_set(e, EINVAL, "account \"%s\": windows cannot begin at minute %d of the day; 00:00 to 23:59 is wanted",
+			       spec->name, spec->reset_minute);
 	if (spec->floor < 0)
 		return err_set(e, EINVAL, "account \"%s\": exhausted_below is negative; write 0USD or more", spec->name);
 	return 0;
@@ -121,7 +123,7 @@ static uint32_t choose_index(const struct budget *b, const char *name)
 	return fresh ? fresh : any;
 }
 
-static int make(struct budget *b, const char *name, int64_t now_s, uint32_t *ret, struct err *e)
+static int make(struct budget *b, const char *name, const struct calendar *calendar, int64_t now_s, uint32_t *ret, struct err *e)
 {
 	uint32_t i = choose_index(b, name);
 
@@ -130,12 +132,11 @@ static int make(struct budget *b, const char *name, int64_t now_s, uint32_t *ret
 			       b->naccounts - 1);
 	struct account *a = &b->accounts[i];
 
-	*a = (struct account){ 0 };
+	*a = (struct account){ .calendar = *calendar };
 	(void)str_copy(a->name, sizeof(a->name), str_of(name));
 	if (map_put(b->by_name, str_of(a->name), a, NULL) < 0)
 		return err_set(e, ENOMEM, "account \"%s\": out of memory", name);
-	for (int k = 0; k < WINDOW_COUNT; k++)
-		window_bounds((enum window_kind)k, now_s, &a->windows[k].start_s, &a->windows[k].end_s);
+	account_open_windows(a, was_called(b, i, name) ? &b->old[i] : NULL, now_s);
 	a->used = true;
 	b->end = i + 1 > b->end ? i + 1 : b->end;
 	wipe_row(&b->rows[i]);
@@ -146,19 +147,85 @@ static int make(struct budget *b, const char *name, int64_t now_s, uint32_t *ret
 
 /* ---- moving */
 
+/*
+ * What of an account's money counts in an instance above it: exactly that of a window of its own which began at the same moment. Where
+ * calendars differ only the ledger knows; until budget_correct, what comes is taken at the most and what goes at the least that it can be.
+ * A window of any kind that began earlier holds at least as much, one that began later at most as much.
+ */
+static nanousd spent_since(const struct account *a, const struct instance *there, bool at_most, bool *ret_exact)
+{
+	nanousd most = a->windows[WINDOW_TOTAL].now.spent, least = 0;
+
+	*ret_exact = false;
+	for (int k = 0; k < WINDOW_COUNT; k++) {
+		const struct instance *in = &a->windows[k].now;
+
+		if (in->start_s == there->start_s && !a->windows[k].in_doubt) {
+			*ret_exact = true;
+			return in->spent;
+		}
+		if (in->start_s <= there->start_s)
+			most = in->spent < most ? in->spent : most;
+		else
+			least = in->spent > least ? in->spent : least;
+	}
+	return at_most ? most : least;
+}
+
+static void move_spent(const struct account *mine, struct window_money *w, int k, int sign)
+{
+	bool is_exact;
+	nanousd amount = spent_since(mine, &w->now, sign > 0, &is_exact);
+
+	if (sign < 0 && amount > w->now.spent)
+		amount = w->now.spent;
+	instance_spend(&w->now, sign * amount);
+	w->in_doubt |= !is_exact;
+	for (struct instance *in = w->now.older; in; in = in->older)
+		for (const struct instance *my = mine->windows[k].now.older; my; my = my->older)
+			if (my->start_s == in->start_s && my->end_s == in->end_s)
+				instance_spend(in, sign > 0 ? my->spent : -(my->spent < in->spent ? my->spent : in->spent));
+}
+
+static void move_hold(struct account *to, const struct gate_hold *h, int sign)
+{
+	for (int k = 0; k < WINDOW_COUNT; k++) {
+		struct window_money *w = &to->windows[k];
+		struct instance *in = window_at(w, h->started_realtime_ns);
+
+		if (!in)
+			continue;
+		in->held += sign * h->amount_nanousd;
+		ASSERT(in->held >= 0);
+		if (in != &w->now && in->held == 0)
+			window_forget(w, in);
+	}
+}
+
+/* Before budget_open what stands in the slots belongs to an earlier daemon. */
+static bool slot_counts(const struct budget *b, uint32_t slot, uint32_t top)
+{
+	uint32_t state = slot_state(&b->holds[slot]);
+
+	return b->is_open && (state == GATE_HOLD_HELD || state == GATE_HOLD_SENT) && is_below(b, b->holds[slot].account, top);
+}
+
 /* An account's money counts in everything above it: it goes to the new ones first, then leaves the old ones. */
 static void move_money(struct budget *b, uint32_t i, uint32_t from, uint32_t to, int sign)
 {
 	for_chain(b, at, from) {
+		struct account *a = &b->accounts[at];
+
 		if (to && is_below(b, to, at))
 			break; /* above both: nothing changes from here on */
+		for (int k = 0; k < WINDOW_COUNT; k++)
+			move_spent(&b->accounts[i], &a->windows[k], k, sign);
+		for (uint32_t s = 0; s < b->nholds; s++)
+			if (slot_counts(b, s, i))
+				move_hold(a, &b->holds[s], sign);
 		for (int k = 0; k < WINDOW_COUNT; k++) {
-			struct window_money *w = &b->accounts[at].windows[k];
-			const struct window_money *mine = &b->accounts[i].windows[k];
-
-			window_spend(w, sign * mine->spent);
-			w->held += sign * mine->held;
-			window_excuse(w);
+			for (struct instance *in = &a->windows[k].now; in; in = in->older)
+				instance_excuse(in, a->windows[k].limit);
 			publish_window(b, at, k);
 		}
 	}
@@ -181,13 +248,8 @@ static void set_parent(struct budget *b, uint32_t i, uint32_t parent)
 	__atomic_store_n(&b->rows[i].parent, parent, __ATOMIC_RELEASE);
 }
 
-static void roll_chain(struct budget *b, uint32_t from, int64_t now_s)
-{
-	for_chain(b, i, from)
-		(void)account_roll(b, i, now_s);
-}
-
-static int set_account(struct budget *b, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index, struct err *e)
+static int set_account(struct budget *b, const struct account_spec *spec, const struct calendar *calendar, int64_t now_s,
+		       uint32_t *ret_index, struct err *e)
 {
 	if (!name_is_good(spec->name))
 		return err_set(e, EINVAL, "account name \"%.47s\": 1 to %d letters, digits, '.', '_' or '-' are wanted", spec->name,
@@ -198,7 +260,7 @@ static int set_account(struct budget *b, const struct account_spec *spec, int64_
 	if (r == 0)
 		r = check_parent(b, spec, i, &parent, e);
 	if (r == 0 && i == 0)
-		r = make(b, spec->name, now_s, &i, e);
+		r = make(b, spec->name, calendar, now_s, &i, e);
 	if (r < 0)
 		return r;
 	roll_chain(b, i, now_s);
@@ -208,13 +270,11 @@ static int set_account(struct budget *b, const struct account_spec *spec, int64_
 	struct account *a = &b->accounts[i];
 
 	a->paused = spec->paused;
+	a->clamp = spec->clamp;
 	a->floor = spec->floor;
 	__atomic_store_n(&b->rows[i].floor_nanousd, a->floor, __ATOMIC_RELEASE);
-	for (int k = 0; k < WINDOW_COUNT; k++) {
-		a->windows[k].limit = spec->limits[k];
-		window_excuse(&a->windows[k]);
-		publish_window(b, i, k);
-	}
+	account_set_calendar(a, calendar);
+	account_set_limits(b, i, spec, now_s); /* publishes the windows too */
 	publish_flags(b, i); /* last: from here on the gate takes the row for an account */
 	if (ret_index)
 		*ret_index = i;
@@ -224,8 +284,15 @@ static int set_account(struct budget *b, const struct account_spec *spec, int64_
 int budget_set_account(struct budget *b, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
 		       struct err *e)
 {
+	struct calendar calendar = { .reset_minute = spec->reset_minute };
+	int r = strnlen(spec->zone, sizeof(spec->zone)) == sizeof(spec->zone) ?
+			err_set(e, EINVAL, "the name of its time zone is too long") :
+			zone_open(spec->zone, &calendar.zone, e); /* may read files: not under the lock */
+
+	if (r < 0)
+		return err_prefix(e, r, "account \"%.47s\"", spec->name);
 	(void)pthread_mutex_lock(&b->lock);
-	int r = set_account(b, spec, budget_now(b, now_s * NS_PER_S) / NS_PER_S, ret_index, e);
+	r = set_account(b, spec, &calendar, budget_now(b, now_s * NS_PER_S) / NS_PER_S, ret_index, e);
 
 	(void)pthread_mutex_unlock(&b->lock);
 	return r;
@@ -248,6 +315,7 @@ static int remove_account(struct budget *b, const char *name, struct err *e)
 	if (a->parent)
 		b->accounts[a->parent].nchildren--;
 	(void)map_remove(b->by_name, str_of(a->name));
+	account_drop_windows(a);
 	a->used = false;
 	wipe_row(&b->rows[i]);
 	while (b->end > 1 && !b->accounts[b->end - 1].used)
@@ -286,50 +354,22 @@ uint32_t budget_find(struct budget *b, const char *name)
 	return i;
 }
 
-/* ---- what the ledger says was spent */
-
-struct restored {
-	const nanousd *spent;
-	const int64_t *start_s; /* NULL = whatever instance it is */
-	int sign;
-};
-
-static void spend_up(struct budget *b, uint32_t from, const struct restored *what, uint32_t not_above)
+bool budget_is_below(struct budget *b, uint32_t account, uint32_t top)
 {
-	for_chain(b, i, from) {
-		if (not_above && is_below(b, not_above, i))
-			break;
-		for (int k = 0; k < WINDOW_COUNT; k++) {
-			struct window_money *w = &b->accounts[i].windows[k];
-			nanousd amount = what->spent[k];
+	(void)pthread_mutex_lock(&b->lock);
+	bool below = account_is_valid(b, account) && account_is_valid(b, top) && is_below(b, account, top);
 
-			if (amount == 0 || (what->start_s && what->start_s[k] != w->start_s))
-				continue;
-			/* What is taken away is the ledger's word: it may be more than stands here, never below nothing. */
-			if (what->sign < 0 && amount > w->spent)
-				amount = w->spent;
-			window_spend(w, what->sign * amount);
-			window_excuse(w);
-			publish_window(b, i, k);
-		}
-	}
+	(void)pthread_mutex_unlock(&b->lock);
+	return below;
 }
 
-void budget_restore_from(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT],
-			 const int64_t start_s[WINDOW_COUNT], uint32_t counted_at)
+bool budget_clamps(struct budget *b, uint32_t account)
 {
-	const struct restored more = { spent, start_s, +1 }, less = { spent, start_s, -1 };
+	bool clamps = false;
 
 	(void)pthread_mutex_lock(&b->lock);
-	ASSERT(account_is_valid(b, account) && (!counted_at || account_is_valid(b, counted_at)));
-	roll_chain(b, account, b->seen_ns / NS_PER_S);
-	roll_chain(b, counted_at, b->seen_ns / NS_PER_S);
-	spend_up(b, account, &more, counted_at);
-	spend_up(b, counted_at, &less, account);
+	for_chain(b, i, account_is_valid(b, account) ? account : 0)
+		clamps |= b->accounts[i].clamp;
 	(void)pthread_mutex_unlock(&b->lock);
-}
-
-void budget_restore(struct budget *b, uint32_t account, const nanousd spent[WINDOW_COUNT])
-{
-	budget_restore_from(b, account, spent, NULL, 0);
+	return clamps;
 }

@@ -416,7 +416,7 @@ static void rolling_says_when_to_come_back(void **state)
 		for (int k = 0; k < WINDOW_COUNT; k++) {
 			int64_t start, until;
 
-			window_bounds((enum window_kind)k, next - 1, &start, &until);
+			window_bounds((enum window_kind)k, NULL, next - 1, &start, &until);
 			assert_int_equal(w->accounts[a].windows[k].start_s, start);
 			assert_int_equal(w->accounts[a].windows[k].end_s, until);
 		}

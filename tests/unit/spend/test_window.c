@@ -44,7 +44,7 @@ static void bounds_are_those_of_the_calendar(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		int64_t start, end;
 
-		window_bounds(cases[i].kind, utc(cases[i].at), &start, &end);
+		window_bounds(cases[i].kind, NULL, utc(cases[i].at), &start, &end);
 		assert_int_equal(start, utc(cases[i].start));
 		assert_int_equal(end, utc(cases[i].end));
 	}
@@ -58,7 +58,7 @@ static void every_month_agrees_with_libc(void **state)
 		struct tm tm;
 		time_t now = t;
 
-		window_bounds(WINDOW_MONTH, t, &start, &end);
+		window_bounds(WINDOW_MONTH, NULL, t, &start, &end);
 		(void)gmtime_r(&now, &tm);
 		tm.tm_mday = 1;
 		tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
@@ -66,12 +66,12 @@ static void every_month_agrees_with_libc(void **state)
 		tm.tm_mon++;
 		assert_int_equal(end, timegm(&tm));
 		for (int k = 0; k < WINDOW_TOTAL; k++) {
-			window_bounds((enum window_kind)k, t, &start, &end);
+			window_bounds((enum window_kind)k, NULL, t, &start, &end);
 			assert_true(start <= t && t < end);
 			assert_int_equal(start % 3600, 0);
-			window_bounds((enum window_kind)k, end, &next, &ignored);
+			window_bounds((enum window_kind)k, NULL, end, &next, &ignored);
 			assert_int_equal(next, end);
-			window_bounds((enum window_kind)k, end - 1, &next, &ignored);
+			window_bounds((enum window_kind)k, NULL, end - 1, &next, &ignored);
 			assert_int_equal(next, start);
 		}
 	}
@@ -81,7 +81,7 @@ static void total_never_ends(void **state)
 {
 	int64_t start = 1, end = 1;
 
-	window_bounds(WINDOW_TOTAL, T0, &start, &end);
+	window_bounds(WINDOW_TOTAL, NULL, T0, &start, &end);
 	assert_int_equal(start, 0);
 	assert_int_equal(end, 0);
 }
