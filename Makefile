@@ -56,7 +56,7 @@ UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c t
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test unit fuzz fuzz-run demo deps lint asan bench clean install vmlinux.h-again
+.PHONY: test-kernels all test unit fuzz fuzz-run demo deps lint asan bench clean install vmlinux.h-again
 
 all: $(PROGRAMS) $(O)/prices.yaml
 
@@ -147,6 +147,11 @@ lint: all
 
 test: deps
 	@tests/run.sh
+
+# The gate on Debian's other kernels, under plain emulation: minutes. `make test` runs it too.
+test-kernels: deps
+	@deploy/install-deps.sh kernels
+	@tests/run.sh kernels
 
 asan: deps
 	@$(MAKE) --no-print-directory O=$(O)-asan SAN=1 unit all

@@ -9,6 +9,10 @@ packages=(
     libbrotli-dev libzstd-dev libcctz-dev tzdata libcmocka-dev
     curl jq iproute2 procps util-linux ca-certificates git
 )
+# What only some make targets need.
+case ${1:-} in
+kernels) packages=(qemu-system-x86 cpio busybox-static xz-utils bpftool) ;;
+esac
 # command -> package, for what may be here from elsewhere
 declare -A commands=([python3]=python3 [node]=nodejs [npm]=npm)
 

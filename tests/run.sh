@@ -3,7 +3,7 @@
 # Builds and runs everything that proves purse, in the order in which a failure tells most: lint, unit and BPF tests (cmocka), then end to
 # end and bypass (pytest with the providers' own SDKs). Ends with one line: N passed, N failed, N skipped.
 #
-#   tests/run.sh [unit|e2e]      only a part
+#   tests/run.sh [unit|e2e|kernels]      only a part
 #   JUNIT=folder                 keeps the reports
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -104,11 +104,22 @@ PY
     [ -n "${JUNIT:-}" ] && mkdir -p "$JUNIT" && cp "$xml" "$JUNIT/"
 }
 
+# The gate on other kernels (tests/kernels/run.sh says how).
+kernels() {
+    say "the gate on other kernels"
+    deploy/install-deps.sh kernels || { count 0 0 1; return; }
+    local out=$reports/kernels.out
+    PURSE_BUILD=$(realpath "$O") tests/kernels/run.sh | tee "$out"
+    # shellcheck disable=SC2046
+    count $(tail -1 "$out" | awk '{ print $1, $3, $5 }')
+}
+
 mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 build
 case $part in
 unit) units ;;
 e2e) e2e ;;
-*) lint; units; e2e ;;
+kernels) kernels ;;
+*) lint; units; e2e; kernels ;;
 esac
 finish
