@@ -23,6 +23,9 @@ static void conn_watch(struct conn *c)
 
 	if (buf_len(&c->out) || c->tls_wants_write)
 		events |= LOOP_WRITE;
+	/* The bytes that wait would wake us without end. */
+	if (c->read_wants_write && (events & LOOP_READ))
+		events = (events & ~LOOP_READ) | LOOP_WRITE;
 	loop_io_want(c->io, events);
 }
 
@@ -33,6 +36,8 @@ static void conn_ready(void *ctx, unsigned ready)
 	ASSERT(c->magic == CONN_MAGIC);
 	if (ready & LOOP_WRITE) {
 		c->tls_wants_write = false;
+		ready |= c->read_wants_write && (c->wants & LOOP_READ) ? LOOP_READ : 0;
+		c->read_wants_write = false;
 		if ((!c->tls || conn_flush(c) == 0) && !c->closed && c->stage->writable)
 			c->stage->writable(c);
 	}
@@ -144,6 +149,10 @@ ssize_t conn_read(struct conn *c, void *p, size_t n)
 {
 	ssize_t got = tls_read(c->tls, p, n);
 
+	if (got == -EAGAIN && tls_blocked_on(c->tls) == TLS_WANT_WRITE) {
+		c->read_wants_write = true;
+		conn_watch(c);
+	}
 	if (got > 0 || got == -EAGAIN)
 		return got;
 	conn_close(c);
@@ -228,4 +237,14 @@ void conn_finish(struct conn *c)
 	conn_set_timeout(c, c->worker->options->response_timeout_ms);
 	c->wants = LOOP_READ;
 	(void)conn_flush(c);
+}
+
+void conn_say_goodbye(struct conn *c)
+{
+	if (c->closed || c->stage == &stage_linger)
+		return;
+	if (c->stage->goodbye)
+		c->stage->goodbye(c);
+	else
+		conn_finish(c);
 }

@@ -34,6 +34,7 @@ struct stage {
 	void (*writable)(struct conn *c); /* after everything queued was written; NULL ok */
 	void (*timeout)(struct conn *c);
 	void (*close)(struct conn *c); /* the conn is going: let go of it; NULL ok */
+	void (*goodbye)(struct conn *c); /* the last words of the protocol, then conn_finish; NULL = just that */
 	bool (*busy)(struct conn *c);  /* an answer is not out yet, beyond what waits in c->out; NULL ok */
 };
 
@@ -54,6 +55,7 @@ struct conn {
 	struct buf in;     /* sniffed or pipelined bytes */
 	struct buf out;    /* plain bytes to be encrypted */
 	unsigned wants;    /* LOOP_READ and LOOP_WRITE as last set by the stage's needs */
+	bool read_wants_write; /* what is to be read waits until something could be written (tls_blocked_on) */
 	bool tls_wants_write; /* also without bytes in out: a handshake's answer, a splice */
 	bool close_when_flushed, closed;
 };
@@ -73,6 +75,8 @@ void conn_read_soon(struct conn *c);
 int conn_flush(struct conn *c);
 /* Writes out what is queued, says goodbye, reads and discards for up to 2 s so that the peer sees it all, closes. */
 void conn_finish(struct conn *c);
+/* The same from outside of the stage, with what its protocol says before it goes. */
+void conn_say_goodbye(struct conn *c);
 
 #define CONN_OUT_MAX (8 * 1024 * 1024) /* queued towards one agent connection; backpressure starts at CONN_OUT_HIGH */
 #define CONN_OUT_HIGH (256 * 1024)

@@ -70,12 +70,19 @@ static int copy_head(struct exchange *x, const struct http_head *from)
 	return to->method.p && to->target.p && to->authority.p ? 0 : -1;
 }
 
+/* Prompts are kept no longer than needed, and count no longer than they are kept. */
+static void body_over(struct exchange *x)
+{
+	x->worker->body_bytes[x->body_account] -= buf_len(&x->body);
+	buf_done(&x->body);
+}
+
 static void exchange_free(void *ctx)
 {
 	struct exchange *x = ctx;
 
 	meter_free(x->meter);
-	buf_done(&x->body);
+	body_over(x);
 	price_list_unref(x->prices);
 	arena_free(x->arena);
 	x->magic = 0;
@@ -176,7 +183,7 @@ struct exchange *exchange_new(struct conn *c, const struct serve_ops *serve, voi
 
 void exchange_forget_request(struct exchange *x)
 {
-	buf_done(&x->body); /* prompts are kept no longer than needed */
+	body_over(x);
 	buf_init(&x->body, 1);
 	arena_free(x->arena);
 	x->arena = NULL;
@@ -191,9 +198,18 @@ bool exchange_body(struct exchange *x, const void *p, size_t n)
 	if (x->ended)
 		return false;
 	ASSERT(x->magic == EXCHANGE_MAGIC && x->step == STEP_BODY);
-	if (!buf_append(&x->body, p, n))
+	if (!buf_len(&x->body))
+		x->body_account = x->who.flow.account < GATE_ACCOUNTS_MAX ? x->who.flow.account : 0;
+	size_t *all = &x->worker->body_bytes[x->body_account];
+	if (n <= BODIES_MAX && *all <= BODIES_MAX - n && !buf_append(&x->body, p, n)) {
+		*all += n;
 		return true;
-	(void)refuse_because(x, REFUSAL_BODY_TOO_LARGE, "more than %zu bytes (body_max)", x->worker->options->body_max);
+	}
+	if (buf_len(&x->body) + n > x->worker->options->body_max)
+		(void)refuse_because(x, REFUSAL_BODY_TOO_LARGE, "more than %zu bytes (body_max)", x->worker->options->body_max);
+	else
+		(void)refuse_because(x, REFUSAL_OVERLOADED, "the open requests of this agent are %zu MiB together, the most that is kept",
+				     *all >> 20);
 	exchange_break(x);
 	return false;
 }
@@ -241,6 +257,15 @@ void exchange_drained(struct exchange *x)
 {
 	if (!x->ended && x->step == STEP_FORWARD)
 		forward_drained(x);
+}
+
+void exchange_stop(struct exchange *x, const char *end)
+{
+	ASSERT(!x->stepping);
+	if (x->ended || x->breaking)
+		return;
+	x->end = end;
+	exchange_break(x);
 }
 
 void exchange_cut(struct exchange *x)

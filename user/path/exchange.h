@@ -2,7 +2,8 @@
 /*
  * exchange.h: one request and its answer, from the head to the settled charge. The steps stand in a table in
  * exchange.c; only the driver there moves an exchange on, logs the move and walks back. A step is one file:
- * parse.c, reserve.c, forward.c, settle.c; meter.c is a branch of forward; refuse.c answers for whoever said no.
+ * parse.c, reserve.c, forward.c, settle.c; meter.c and roll.c are branches of forward; watch.c is what time and operators do to
+ * exchanges; refuse.c answers for whoever said no.
  *
  * Which HTTP version the agent speaks is behind struct serve_ops; which one the provider speaks is behind upstream.h.
  */
@@ -10,7 +11,9 @@
 #define PURSE_PATH_EXCHANGE_H
 
 #include "base/buf.h"
+#include "path/bound.h"
 #include "path/conn.h"
+#include "path/tail.h"
 #include "provider/provider.h"
 #include "spend/cost.h"
 #include "wire/http.h"
@@ -64,6 +67,7 @@ struct exchange {
 	uint16_t provider_index;
 	enum endpoint endpoint;
 	struct buf body;
+	uint32_t body_account; /* whose bytes they count as (worker.h) */
 	struct ask ask;
 	struct refusal refusal; /* why, once somebody said no */
 
@@ -72,7 +76,13 @@ struct exchange {
 	const struct price *price; /* of the model asked for */
 	struct cost_bounds bounds;
 	enum hold_phase hold;
+	nanousd ceiling; /* the dearest that the call can be */
 	nanousd held;
+	bool rolls;      /* held is less, and grows (roll.h) */
+	struct bound bound;
+	int64_t covered; /* output tokens that held is enough for */
+	char clamped_text[24];
+	int64_t clamped; /* the output limit that it was lowered to; 0 = it was not */
 	uint32_t slot;
 	uint64_t call_id;
 
@@ -82,8 +92,12 @@ struct exchange {
 	struct report report;
 	int status; /* of the answer, 0 = none yet */
 	bool answer_complete;
+	bool up_ended;  /* the provider ended it, one way or the other */
 	bool timed_out; /* the provider was silent for too long */
 	bool up_paused;
+	bool is_events;          /* the answer is an event stream */
+	struct tail tail;        /* of the events that were passed on */
+	int64_t alone_until_ns;  /* boot clock; the agent is gone, the stream is read for so long; 0 = as long as it takes */
 	const char *end; /* how it ended, for the ledger */
 	char request_id[64];
 };
@@ -116,6 +130,8 @@ void exchange_go_on(struct exchange *x); /* the current step is done: next */
 void exchange_fail(struct exchange *x);  /* the current step failed after it had answered WAIT; refusal may be set */
 /* A worker that stops: settle now with what is known. */
 void exchange_cut(struct exchange *x);
+/* Not from inside a step: the call ends here. x->refusal says why, `end` is for the ledger (static). */
+void exchange_stop(struct exchange *x, const char *end);
 
 /* The steps. */
 enum stepped route_run(struct exchange *x);
@@ -129,8 +145,18 @@ bool forward_goes_on_alone(struct exchange *x);
 void forward_drained(struct exchange *x);
 enum stepped settle_run(struct exchange *x);
 
+/* watch.c: what time does to the exchanges of a worker, and what an operator does. */
+void watch_tick(struct worker *w);
+void watch_stop_calls(struct worker *w, uint32_t account);
+
+/* clamp.c: lowers the output limit so that the call costs at most `most`; false: it cannot be, nothing changed. */
+bool clamp_to(struct exchange *x, nanousd most);
+
 /* refuse.c: answers x->refusal in the provider's shape, or ends a begun stream with its error event. */
 void refuse_answer(struct exchange *x);
+/* What rules in dry-run would have refused: into the trail. */
+struct rule_notes;
+void refuse_notes(struct exchange *x, const struct rule_notes *notes);
 /* Convenience: sets x->refusal and returns STEP_REFUSED. */
 enum stepped refuse_because(struct exchange *x, enum refusal_reason why, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

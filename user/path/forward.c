@@ -12,8 +12,10 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "path/exchange.h"
 #include "path/meter.h"
+#include "path/roll.h"
 #include "path/upstream.h"
 #include "spend/budget.h"
 #include "wire/decode.h"
@@ -57,6 +59,7 @@ static void up_sent(void *ctx)
 	if (x->hold == HOLD_HELD) {
 		budget_sent(x->worker->env->budget, x->slot);
 		x->hold = HOLD_SENT;
+		roll_sent(x);
 	}
 	WORKER_COUNT(x->worker, forwarded, 1);
 	CRASH_POINT("head-sent");
@@ -81,6 +84,15 @@ static void keep_request_id(struct exchange *x, const struct http_head *head)
 			       f->value.p);
 }
 
+/* An answer that ends early for that reason would look like the agent's own limit. */
+static void say_clamped(struct exchange *x, struct http_head *head)
+{
+	if (!x->clamped)
+		return;
+	(void)snprintf(x->clamped_text, sizeof x->clamped_text, "%lld", (long long)x->clamped);
+	(void)http_set(head, STR("x-purse-clamped"), str_of(x->clamped_text));
+}
+
 static void up_head(void *ctx, struct http_head *head)
 {
 	struct exchange *x = ctx;
@@ -92,10 +104,13 @@ static void up_head(void *ctx, struct http_head *head)
 	if (x->endpoint != ENDPOINT_FREE)
 		x->meter = meter_new(x->provider->ops, x->endpoint, &x->ask, x->worker->json, head,
 				     x->worker->options->body_max * 4, &x->report);
-	if (x->meter && meter_edits(x->meter)) {
+	/* Events may be taken out, or purse may have to end the stream with one of its own. */
+	x->is_events = x->meter && meter_is_events(x->meter);
+	if (x->is_events && head->length == HTTP_LENGTH_FIXED) {
 		http_drop(head, STR("content-length"));
 		head->length = HTTP_LENGTH_CHUNKED;
 	}
+	say_clamped(x, head);
 	x->answer_begun = true;
 	if (x->serve && !x->serve->head(x, head))
 		exchange_agent_lost(x);
@@ -105,12 +120,23 @@ static void pass_on(struct exchange *x, const void *p, size_t n)
 {
 	if (!x->serve || !n)
 		return;
+	if (x->is_events)
+		tail_take(&x->tail, p, n);
 	if (!x->serve->body(x, p, n))
 		return exchange_agent_lost(x);
 	if (!x->up_paused && x->serve->queued(x) > CONN_OUT_HIGH) {
 		x->up_paused = true;
 		upstream_pause(x->up, true);
 	}
+}
+
+/* What came does not fit into the budget any more: the agent gets the whole events of it, then the reason. */
+static void stop_here(struct exchange *x, const char *p, size_t n)
+{
+	if (x->is_events && !meter_is_coded(x->meter))
+		n = tail_whole(&x->tail, p, n);
+	pass_on(x, p, n);
+	exchange_stop(x, x->serve ? "budget-cut" : "agent-gone");
 }
 
 static void up_body(void *ctx, const void *p, size_t n)
@@ -122,17 +148,24 @@ static void up_body(void *ctx, const void *p, size_t n)
 	if (!x->meter || !meter_edits(x->meter)) {
 		if (x->meter)
 			meter_feed(x->meter, p, n, NULL);
-		return pass_on(x, p, n);
+		roll_saw(x, false);
+		return roll_covers(x) ? pass_on(x, p, n) : stop_here(x, p, n);
 	}
 	buf_init(&edited, CONN_OUT_MAX);
 	meter_feed(x->meter, p, n, &edited);
-	pass_on(x, buf_ptr(&edited), buf_len(&edited));
+	roll_saw(x, false);
+	if (roll_covers(x))
+		pass_on(x, buf_ptr(&edited), buf_len(&edited));
+	else
+		stop_here(x, buf_ptr(&edited), buf_len(&edited));
 	buf_done(&edited);
 }
 
-static void up_batch(void *ctx)
+static void up_batch(void *ctx, bool all_read)
 {
 	struct exchange *x = ctx;
+
+	roll_saw(x, all_read);
 
 	if (x->serve)
 		x->serve->flush(x);
@@ -161,12 +194,15 @@ static void up_end(void *ctx)
 	struct exchange *x = ctx;
 
 	x->up = NULL;
+	x->up_ended = true;
 	meter_finish(x);
 	x->answer_complete = true;
 	if (!x->serve)
 		x->end = "agent-gone";
 	else if (x->report.failed)
 		x->end = "error";
+	else if (x->clamped)
+		x->end = "clamped";
 	exchange_go_on(x);
 }
 
@@ -175,6 +211,7 @@ static void up_failed(void *ctx, enum refusal_reason why, const char *text)
 	struct exchange *x = ctx;
 
 	x->up = NULL;
+	x->up_ended = true;
 	meter_finish(x);
 	x->timed_out = why == REFUSAL_UPSTREAM_TIMEOUT;
 	if (x->hold == HOLD_SENT)
@@ -225,13 +262,18 @@ void forward_undo(struct exchange *x)
 }
 
 /*
- * A streamed call whose agent left is cancelled: the provider stops, and what it made so far is estimated. One that is not
- * streamed is billed whole whether we listen or not, so we listen: the charge is then exact.
+ * A streamed call whose agent left is cancelled: the provider stops, and what it made so far is estimated; or, where the provider's
+ * row says drain, it is read on for so long, within what its hold can grow to. One that is not streamed is billed whole whether we
+ * listen or not, so we listen: the charge is then exact.
  */
 bool forward_goes_on_alone(struct exchange *x)
 {
-	if (x->endpoint == ENDPOINT_FREE || x->hold != HOLD_SENT || x->ask.stream || x->worker->draining)
+	if (x->endpoint == ENDPOINT_FREE || x->hold != HOLD_SENT || x->worker->draining)
 		return false;
+	if (x->ask.stream && (!x->provider->drain_on_abort || x->provider->drain_ms <= 0))
+		return false;
+	if (x->ask.stream)
+		x->alone_until_ns = clock_boot_ns() + x->provider->drain_ms * 1000000;
 	if (x->up_paused)
 		upstream_pause(x->up, false);
 	x->up_paused = false;

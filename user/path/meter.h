@@ -19,6 +19,11 @@ void meter_free(struct meter *m); /* NULL ok */
 bool meter_edits(const struct meter *m); /* true: forward what meter_feed puts into `edited` instead of the bytes */
 /* Never fails towards the caller: what cannot be read leaves the report unseen (usage unknown). edited: NULL unless meter_edits. */
 void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited);
+/* Each token of the answer shows in what is read: false where it cannot be read, or some of it could not. */
+bool meter_sees_text(const struct meter *m);
+bool meter_is_events(const struct meter *m); /* an event stream */
+bool meter_is_coded(const struct meter *m);  /* its bytes are compressed: nothing can be written into it */
+int64_t meter_events(const struct meter *m); /* with data, so far */
 void meter_end(struct meter *m, struct buf *edited);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/gate.h"
+#include "path/fingerprint.h"
 #include "path/worker.h"
 #include "spend/price.h"
 #include "wire/ca.h"
@@ -31,6 +32,7 @@ struct path {
 	struct tls_ctx *client_tls;
 	int listen4, listen6;
 	uint64_t netns_cookie;
+	struct fingerprint_key fingerprints;
 	_Atomic bool stopping;
 	_Atomic int64_t drain_until_ns;
 	struct worker *workers;
@@ -115,6 +117,8 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 	p->workers = calloc(o->workers, sizeof *p->workers);
 
 	int r = p->workers ? 0 : err_set(e, ENOMEM, "egress: no memory");
+	if (!r && fingerprint_key_new(&p->fingerprints))
+		r = err_set(e, EIO, "egress: the kernel gives no random numbers");
 	if (!r)
 		r = client_tls_open(p, e);
 	if (!r)
@@ -146,6 +150,12 @@ void path_stop(struct path *p, int64_t drain_ms)
 	pthread_mutex_destroy(&p->lock);
 	free(p->workers);
 	free(p);
+}
+
+void path_stop_calls(struct path *p, uint32_t account)
+{
+	for (unsigned i = 0; i < p->options.workers; i++)
+		worker_stop_calls(&p->workers[i], account);
 }
 
 void path_set_prices(struct path *p, struct price_list *prices)
@@ -188,6 +198,7 @@ void path_count(struct path *p, struct path_counts *ret)
 }
 
 struct tls_ctx *path_client_tls(struct path *p) { return p->client_tls; }
+const struct fingerprint_key *path_fingerprint_key(struct path *p) { return &p->fingerprints; }
 uint64_t path_netns_cookie(struct path *p) { return p->netns_cookie; }
 int path_listener(struct path *p, bool v6) { return v6 ? p->listen6 : p->listen4; }
 const struct path_options *path_options_of(struct path *p) { return &p->options; }

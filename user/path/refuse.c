@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "path/exchange.h"
+#include "path/meter.h"
 #include "spend/ledger.h"
+#include "spend/rules.h"
 #include "spend/window.h"
 
 struct refusal_row {
@@ -29,6 +31,8 @@ static const struct refusal_row rows[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_BUDGET] = { 402, "Payment Required", false, true, "" },
 	[REFUSAL_BUDGET_HELD] = { 429, "Too Many Requests", true, true, "" },
 	[REFUSAL_PAUSED] = { 402, "Payment Required", false, true, "" },
+	[REFUSAL_RULE] = { 403, "Forbidden", false, true, "" }, /* where waiting helps: 429 (row_of) */
+	[REFUSAL_STOPPED] = { 402, "Payment Required", false, true, "" },
 	[REFUSAL_UNKNOWN_MODEL] = { 400, "Bad Request", false, true,
 		"purse: no price is known for model \"%s\"; a call without a price is refused. Add it to the price list (see `purse prices`)." },
 	[REFUSAL_UNKNOWN_ENDPOINT] = { 403, "Forbidden", false, true,
@@ -78,9 +82,42 @@ static const char *dollars(nanousd amount, char *ret, size_t size)
 	return ret;
 }
 
+/* A rule that lets go by itself: the clients' own retries wait for as long as it says. */
+static const struct refusal_row rule_waits = { 429, "Too Many Requests", true, true, "" };
+
+static const struct refusal_row *row_of(const struct refusal *r)
+{
+	return r->reason == REFUSAL_RULE && r->retry_s > 0 ? &rule_waits : &rows[r->reason];
+}
+
+/* spend/ has put the rule's figures into detail. */
+static void rule_message(const struct refusal *r, char *ret, size_t size)
+{
+	char again[80] = "Waiting does not help; `purse agent set` on the host changes the rule";
+
+	if (r->retry_s > 0)
+		(void)snprintf(again, sizeof again, "Try again in %lld s", (long long)r->retry_s);
+	(void)snprintf(ret, size, "purse: rule %s of \"%s\" refused this call%s%s. %s.", r->rule, r->account, r->detail[0] ? ": " : "",
+		       r->detail, again);
+}
+
+static void stopped_message(const struct refusal *r, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, "purse: this call was stopped by the operator%s%s%s.", r->account[0] ? ", as were all of \"" : "",
+		       r->account, r->account[0] ? "\"" : "");
+}
+
+/* "is used up" only if it is. */
+static const char *state_of(const struct refusal *r)
+{
+	if (r->reason == REFUSAL_BUDGET_HELD)
+		return "is held by calls in flight";
+	return r->spent >= r->limit ? "is used up" : "does not have enough left";
+}
+
 static void budget_message(const struct refusal *r, char *ret, size_t size)
 {
-	char limit[32], spent[32], held[32], needed[32], reset[64];
+	char limit[32], spent[32], held[32], needed[32], reset[64], models[112] = "";
 
 	if (r->reason == REFUSAL_PAUSED) {
 		(void)snprintf(ret, size, "purse: account \"%s\" is paused; `purse agent resume` on the host lets it go on.",
@@ -88,10 +125,12 @@ static void budget_message(const struct refusal *r, char *ret, size_t size)
 		return;
 	}
 	reset_text(r, reset, sizeof reset);
+	/* A budget for some models: detail has the glob. */
+	if (!strcmp(r->rule, "model_limit"))
+		(void)snprintf(models, sizeof models, " for models \"%.80s\"", r->detail);
 	(void)snprintf(ret, size,
-		       "purse: %s budget of \"%s\" %s: spent %s of %s, %s held by calls in flight, this call needs up to %s; %s.",
-		       window_name(r->window), r->account,
-		       r->reason == REFUSAL_BUDGET ? "is used up" : "is held by calls in flight",
+		       "purse: %s budget of \"%s\"%s %s: spent %s of %s, %s held by calls in flight, this call needs up to %s; %s.",
+		       window_name(r->window), r->account, models, state_of(r),
 		       dollars(r->spent, spent, sizeof spent), dollars(r->limit, limit, sizeof limit),
 		       dollars(r->held, held, sizeof held), dollars(r->needed, needed, sizeof needed), reset);
 }
@@ -106,7 +145,11 @@ static void message_of(const struct refusal *r, char *ret, size_t size)
 	const char *fmt = rows[r->reason].text;
 	const char *at = strstr(fmt, "%s");
 
-	if (is_budget(r->reason))
+	if (r->reason == REFUSAL_RULE)
+		rule_message(r, ret, size);
+	else if (r->reason == REFUSAL_STOPPED)
+		stopped_message(r, ret, size);
+	else if (is_budget(r->reason))
 		budget_message(r, ret, size);
 	else if (at)
 		(void)snprintf(ret, size, "%.*s%s%s", (int)(at - fmt), fmt, r->detail, at + 2);
@@ -114,10 +157,18 @@ static void message_of(const struct refusal *r, char *ret, size_t size)
 		(void)snprintf(ret, size, "%s", fmt);
 }
 
+static bool retry_after(const struct refusal *r, char *ret, size_t size)
+{
+	int64_t s = r->reason == REFUSAL_RULE ? r->retry_s : r->reason == REFUSAL_BUDGET_HELD ? 1 : 0;
+
+	(void)snprintf(ret, size, "%lld", (long long)s);
+	return s > 0;
+}
+
 static void answer_whole(struct exchange *x, const struct refusal_row *row, const char *message)
 {
 	struct http_head head = { .status = row->status, .reason = str_of(row->reason_phrase), .keep_alive = true };
-	char request_id[40];
+	char request_id[40], wait[24];
 	struct buf body;
 
 	(void)snprintf(request_id, sizeof request_id, "purse-%" PRIx64, (uint64_t)clock_realtime_ns());
@@ -134,8 +185,8 @@ static void answer_whole(struct exchange *x, const struct refusal_row *row, cons
 	else
 		(void)http_add(&head, STR("request-id"), str_of(request_id));
 	(void)http_add(&head, STR("x-should-retry"), row->retry ? STR("true") : STR("false"));
-	if (x->refusal.reason == REFUSAL_BUDGET_HELD)
-		(void)http_add(&head, STR("retry-after"), STR("1"));
+	if (row->retry && retry_after(&x->refusal, wait, sizeof wait))
+		(void)http_add(&head, STR("retry-after"), str_of(wait));
 	(void)http_add(&head, STR("x-purse-refused"), STR("1"));
 	if (x->serve->head(x, &head) && (x->is_head || x->serve->body(x, buf_ptr(&body), buf_len(&body))))
 		x->serve->fin(x);
@@ -144,22 +195,45 @@ static void answer_whole(struct exchange *x, const struct refusal_row *row, cons
 	buf_done(&body);
 }
 
-/* The stream's head is out: say why inside it, in the dialect's error event, then end it in good order. */
-static void answer_in_stream(struct exchange *x, const char *message)
+/* purse cut it by its own rules: the answer is over as one that its provider failed, in good order. */
+static bool ends_well(const struct exchange *x)
 {
+	return x->refusal.reason == REFUSAL_BUDGET || x->refusal.reason == REFUSAL_STOPPED;
+}
+
+/*
+ * The stream's head is out: say why inside it, in the dialect's error event. Not behind half an event, which would be handed to the
+ * application first; not into compressed bytes.
+ */
+static bool write_event(struct exchange *x, const char *message)
+{
+	bool written = false;
 	struct buf event;
 
+	if (!x->is_events || meter_is_coded(x->meter) || !tail_at_end(&x->tail))
+		return false;
 	buf_init(&event, 64 * 1024);
-	if (x->ask.stream && !x->provider->ops->write_stream_error(&event, x->endpoint, &x->refusal, message))
-		(void)x->serve->body(x, buf_ptr(&event), buf_len(&event));
+	if (!x->provider->ops->write_stream_error(&event, x->endpoint, &x->refusal, message))
+		written = x->serve->body(x, buf_ptr(&event), buf_len(&event));
 	buf_done(&event);
-	/* Not fin: a cut answer must not look complete. */
-	x->serve->abort(x);
+	return written;
+}
+
+static void answer_in_stream(struct exchange *x, const char *message)
+{
+	bool written = write_event(x, message);
+
+	if (!x->serve)
+		return;
+	if (written && ends_well(x))
+		x->serve->fin(x);
+	else /* a cut answer must not look complete */
+		x->serve->abort(x);
 }
 
 void refuse_answer(struct exchange *x)
 {
-	const struct refusal_row *row = &rows[x->refusal.reason];
+	const struct refusal_row *row = row_of(&x->refusal);
 	char message[768];
 
 	message_of(&x->refusal, message, sizeof message);
@@ -172,4 +246,16 @@ void refuse_answer(struct exchange *x)
 		answer_in_stream(x, message);
 	else
 		answer_whole(x, row, message);
+}
+
+void refuse_notes(struct exchange *x, const struct rule_notes *notes)
+{
+	for (size_t i = 0; i < notes->n; i++) {
+		const struct refusal *r = &notes->v[i];
+		char message[768];
+
+		message_of(r, message, sizeof message);
+		log_info(x->who.subject, "dry-run: would have been refused: %s", message);
+		ledger_note(x->worker->env->ledger, x->who.agent, x->provider->name, x->ask.model, r, clock_realtime_ns());
+	}
 }

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * reserve.c: nothing is forwarded without a hold. Finds the price, computes the dearest the call can be and
- * holds that much in every window up the account tree, or refuses.
+ * holds that much in every window up the account tree, or refuses. A stream holds less and grows (roll.h); another call may
+ * have its output limit lowered to what there is (clamp.c).
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "path/exchange.h"
+#include "base/str.h"
+#include "path/fingerprint.h"
+#include "path/roll.h"
 #include "spend/budget.h"
+#include "spend/ledger.h"
 #include "spend/price.h"
 
 static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct err *e)
@@ -68,34 +72,87 @@ static bool still_out_of_credit(struct exchange *x)
 	return false;
 }
 
+/* A paused account gets nothing, also not what is free, on a connection that was there before. */
+static bool is_paused(struct exchange *x)
+{
+	struct budget *b = x->worker->env->budget;
+	int64_t now_s = clock_realtime_ns() / 1000000000;
+	struct account_view v;
+
+	for (uint32_t a = x->who.flow.account; a && !budget_view(b, a, now_s, &v); a = budget_find(b, v.parent)) {
+		if (v.paused) {
+			x->refusal = (struct refusal){ .reason = REFUSAL_PAUSED };
+			(void)snprintf(x->refusal.account, sizeof x->refusal.account, "%s", v.name);
+			return true;
+		}
+		if (!v.parent[0])
+			break;
+	}
+	return false;
+}
+
 static enum stepped refused(struct exchange *x)
 {
 	budget_count_refusal(x->worker->env->budget, x->who.flow.account);
 	return STEP_REFUSED;
 }
 
-enum stepped reserve_run(struct exchange *x)
+static enum stepped reserve_free(struct exchange *x) { return is_paused(x) ? refused(x) : STEP_NEXT; }
+
+static int price_it(struct exchange *x, struct err *e)
 {
-	struct budget *b = x->worker->env->budget;
-	int64_t now_ns = clock_realtime_ns();
-	struct err e = { 0 };
+	if (bounds_of(x, &x->bounds, e) || cost_ceiling(x->price, &x->bounds, &x->ceiling, e))
+		return -1;
+	if (x->ceiling <= 0)
+		x->ceiling = 1; /* a priced model that is free of charge still takes a slot */
+	x->held = x->ceiling;
+	return 0;
+}
 
-	if (x->endpoint == ENDPOINT_FREE)
-		return STEP_NEXT;
-	/* Again, since the body may have taken its time: the account's place in the table may be another's by now. */
-	if (identity_refresh(x->worker, &x->who))
-		return refuse_because(x, REFUSAL_BAD_REQUEST, "%s was removed while its request came", x->who.subject);
-	x->prices = path_prices(x->worker->path);
-	x->price = price_find(x->prices, x->provider->prices_as, x->ask.model, now_ns / 1000000000);
-	if (!x->price)
-		return refuse_because(x, REFUSAL_UNKNOWN_MODEL, "%s", x->ask.model);
-	if (bounds_of(x, &x->bounds, &e) || cost_ceiling(x->price, &x->bounds, &x->held, &e))
-		return refuse_because(x, REFUSAL_BAD_REQUEST, "%.200s", e.text);
-	if (x->held <= 0)
-		x->held = 1; /* a priced model that is free of charge still takes a slot */
-	if ((x->who.flow.flags & GATE_FLOW_NO_CREDIT) && still_out_of_credit(x))
-		return refused(x);
+/* For rules on tokens: what the hold is for. */
+static int64_t tokens_held(const struct exchange *x)
+{
+	int64_t input = x->bounds.input, output = x->rolls ? x->covered : roll_output_bound(x), sum;
 
+	if (x->price->max_input >= 0 && (x->bounds.input_is_model_max || input > x->price->max_input))
+		input = x->price->max_input;
+	return __builtin_add_overflow(input, output > 0 ? output : 0, &sum) ? INT64_MAX : sum;
+}
+
+static uint64_t fingerprint_of(const struct exchange *x)
+{
+	const struct str parts[] = { str_of(x->sni), str_of(x->path), { .p = buf_ptr(&x->body), .n = buf_len(&x->body) } };
+
+	return fingerprint(path_fingerprint_key(x->worker->path), parts, sizeof parts / sizeof parts[0]);
+}
+
+/* The hold is written ahead: a power cut loses the slot. */
+static void write_ahead(const struct exchange *x)
+{
+	struct ledger_hold h = {
+		.call_id = x->call_id,
+		.pid = x->who.flow.pid,
+		.cgroup_id = x->who.flow.agent_cgroup,
+		.endpoint = x->endpoint,
+		.amount = x->held,
+	};
+	struct gate_hold slot;
+	struct account_view v;
+
+	budget_get_hold(x->worker->env->budget, x->slot, &slot);
+	h.started_ns = slot.started_realtime_ns;
+	if (!budget_view(x->worker->env->budget, x->who.flow.account, h.started_ns / 1000000000, &v))
+		(void)snprintf(h.account, sizeof h.account, "%s", v.name);
+	(void)snprintf(h.agent, sizeof h.agent, "%s", x->who.agent);
+	(void)snprintf(h.comm, sizeof h.comm, "%.*s", (int)sizeof x->who.flow.comm, x->who.flow.comm);
+	(void)snprintf(h.provider, sizeof h.provider, "%s", x->provider->name);
+	(void)snprintf(h.model, sizeof h.model, "%s", x->ask.model);
+	ledger_hold(x->worker->env->ledger, &h);
+}
+
+static int hold_it(struct exchange *x, int64_t now_ns)
+{
+	struct rule_notes notes = { 0 };
 	struct hold_request r = {
 		.account = x->who.flow.account,
 		.amount = x->held,
@@ -107,10 +164,52 @@ enum stepped reserve_run(struct exchange *x)
 		.model = x->ask.model,
 		.provider_name = x->provider->name,
 		.now_ns = now_ns,
+		.tokens = tokens_held(x),
+		.fingerprint = fingerprint_of(x),
+		.notes = &notes,
 	};
-	if (budget_hold(b, &r, &x->slot, &x->call_id, &x->refusal))
+	int error = budget_hold(x->worker->env->budget, &r, &x->slot, &x->call_id, &x->refusal);
+
+	refuse_notes(x, &notes);
+	return error;
+}
+
+/* What does not fit may fit with a lower output limit, where the account says so. */
+static void fit_in(struct exchange *x, int64_t now_ns)
+{
+	struct budget *b = x->worker->env->budget;
+
+	roll_begin(x);
+	if (x->rolls || !budget_clamps(b, x->who.flow.account))
+		return;
+	nanousd most = budget_afford(b, x->who.flow.account, x->ask.model, now_ns);
+	if (most < x->ceiling)
+		(void)clamp_to(x, most);
+}
+
+enum stepped reserve_run(struct exchange *x)
+{
+	int64_t now_ns = clock_realtime_ns();
+	struct err e = { 0 };
+
+	/* Again, since the body may have taken its time: the account's place in the table may be another's by now. */
+	if (identity_refresh(x->worker, &x->who))
+		return refuse_because(x, REFUSAL_BAD_REQUEST, "%s was removed while its request came", x->who.subject);
+	if (x->endpoint == ENDPOINT_FREE)
+		return reserve_free(x);
+	x->prices = path_prices(x->worker->path);
+	x->price = price_find(x->prices, x->provider->prices_as, x->ask.model, now_ns / 1000000000);
+	if (!x->price)
+		return refuse_because(x, REFUSAL_UNKNOWN_MODEL, "%s", x->ask.model);
+	if (price_it(x, &e))
+		return refuse_because(x, REFUSAL_BAD_REQUEST, "%.200s", e.text);
+	fit_in(x, now_ns);
+	if ((x->who.flow.flags & GATE_FLOW_NO_CREDIT) && still_out_of_credit(x))
+		return refused(x);
+	if (hold_it(x, now_ns))
 		return refused(x);
 	x->hold = HOLD_HELD;
+	write_ahead(x);
 	return STEP_NEXT;
 }
 
@@ -119,5 +218,6 @@ void reserve_undo(struct exchange *x)
 	if (x->hold != HOLD_HELD)
 		return;
 	budget_release(x->worker->env->budget, x->slot);
+	ledger_hold_over(x->worker->env->ledger, x->call_id);
 	x->hold = HOLD_OVER;
 }

@@ -280,6 +280,7 @@ const struct stage stage_h2 = {
 	.readable = h2_readable,
 	.writable = h2_writable,
 	.timeout = h2_timeout,
+	.goodbye = h2_timeout,
 	.close = h2_closed,
 	.busy = h2_busy,
 };

@@ -17,7 +17,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "kern/gate.h"
-#include "path/exchange.h"
+#include "path/roll.h"
 #include "spend/budget.h"
 #include "spend/ledger.h"
 #include "spend/price.h"
@@ -68,6 +68,12 @@ static bool cost_of_report(const struct exchange *x, struct verdict *v)
 	return true;
 }
 
+/* As far as we know: the answer shows it, or the request or the model's name says so. */
+static bool thinks_unseen(const struct exchange *x)
+{
+	return x->report.reasoning_hidden || (x->ask.output_sight == OUTPUT_HIDDEN && !x->report.reasoning_shown);
+}
+
 static bool is_success(const struct exchange *x) { return x->status >= 200 && x->status < 300; }
 
 /* A stream that was cut after it told its usage so far: message_start says the input, not yet the output. */
@@ -76,19 +82,32 @@ static bool is_partial(const struct exchange *x)
 	return x->ask.stream && !x->answer_complete && !x->report.ended;
 }
 
-/* Of a stream that was cut: tokens that may have been made and billed, and were still on their way. About a second's worth. */
-#define IN_FLIGHT_TOKENS 64
-#define IN_FLIGHT_BYTES (3 * IN_FLIGHT_TOKENS) /* cost_estimate takes three bytes for a token */
+/* Of a stream that was cut: text for the tokens that were made and billed, and were still on their way: a second at its pace. */
+static int64_t bytes_in_flight(const struct exchange *x)
+{
+	int64_t took = x->first_byte_ns ? clock_boot_ns() - x->first_byte_ns : 0;
+
+	if (!is_partial(x))
+		return 0;
+	return BOUND_BYTES_PER_TOKEN *
+	       bound_in_flight(x->provider->output_rate, bound_text_tokens(x->report.output_bytes), took);
+}
+
+/* We ended it, not the provider. */
+static bool was_ours(const struct exchange *x) { return !x->up_ended; }
 
 static nanousd estimate(const struct exchange *x, const struct price *p)
 {
 	const struct report *r = &x->report;
-	int64_t unseen = is_partial(x) ? IN_FLIGHT_BYTES : 0;
+	int64_t unseen = bytes_in_flight(x);
 	nanousd cost;
 
 	/* Whole answers are made before they are sent: what was cut off, or did not come in time, was billed too. */
-	if (!x->ask.stream && !x->answer_complete && (is_success(x) || x->timed_out))
+	if (!x->ask.stream && !x->answer_complete && (is_success(x) || x->timed_out || (was_ours(x) && !x->status)))
 		return x->held;
+	/* What was thought unseen is held by time: no more can have been made. */
+	if (x->rolls && thinks_unseen(x) && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
+		return cost < x->held ? cost : x->held;
 	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes + unseen, r->reasoning_hidden,
 			  x->held, &cost))
 		return x->held;
@@ -173,8 +192,13 @@ enum stepped settle_run(struct exchange *x)
 		return STEP_NEXT;
 	}
 	struct verdict v = decide(x);
-	fill_record(x, &v, &record);
+	/* A hold that turned out too small is no overrun while the budget has the rest. */
+	if (x->rolls && v.cost > x->held) {
+		struct refusal why;
+		(void)budget_extend(env->budget, x->slot, v.cost, v.cost, &x->held, &why);
+	}
 	nanousd overrun = budget_charge(env->budget, x->slot, v.cost, v.estimated);
+	fill_record(x, &v, &record);
 	ledger_call(env->ledger, &record);
 	x->hold = HOLD_OVER;
 

@@ -65,6 +65,7 @@ struct upstream {
 	struct link *link;
 	struct loop_timer *timer;
 	bool is_head, sent, all_sent, answered, paused, gone;
+	bool read_wants_write, write_wants_read; /* TLS waits for the other direction (tls_blocked_on) */
 };
 
 /* ---- links */
@@ -221,6 +222,11 @@ static void upstream_watch(struct upstream *up)
 
 	if (up->link && !up->all_sent)
 		wants |= LOOP_WRITE;
+	/* The bytes that wait, or the room that there is, would wake us without end. */
+	if (up->read_wants_write && (wants & LOOP_READ))
+		wants = (wants & ~LOOP_READ) | LOOP_WRITE;
+	else if (up->write_wants_read && (wants & LOOP_WRITE))
+		wants = (wants & ~LOOP_WRITE) | LOOP_READ;
 	if (up->link)
 		loop_io_want(up->link->io, wants);
 }
@@ -241,6 +247,7 @@ static void upstream_send(struct upstream *up)
 			continue;
 		}
 		ssize_t n = tls_write(up->link->tls, s->p, s->n);
+		up->write_wants_read = n == -EAGAIN && tls_blocked_on(up->link->tls) == TLS_WANT_READ;
 		if (n == -EAGAIN)
 			return upstream_watch(up);
 		if (n <= 0)
@@ -304,11 +311,14 @@ static void read_pending(void *ctx);
 static void upstream_read(struct upstream *up)
 {
 	char *scratch = up->pool->worker->scratch;
+	bool all_read = false;
 
 	/* Bounded, so that one fat stream does not starve the others; what is left wakes us again. */
 	for (int i = 0; i < 8 && !up->gone && !up->paused; i++) {
 		ssize_t got = tls_read(up->link->tls, scratch, WORKER_SCRATCH);
-		if (got == -EAGAIN)
+		all_read = got == -EAGAIN;
+		up->read_wants_write = all_read && tls_blocked_on(up->link->tls) == TLS_WANT_WRITE;
+		if (all_read)
 			break;
 		if (got <= 0)
 			return answer_closed(up, got);
@@ -324,7 +334,7 @@ static void upstream_read(struct upstream *up)
 	expect_progress(up);
 	if (!up->paused && tls_has_pending(up->link->tls))
 		(void)loop_defer(up->pool->worker->loop, read_pending, up);
-	up->calls->batch(up->ctx);
+	up->calls->batch(up->ctx, all_read);
 }
 
 static void read_pending(void *ctx)
@@ -364,9 +374,11 @@ static void link_ready(void *ctx, unsigned ready)
 		return link_is_quiet(l) ? (void)0 : link_free(l);
 	if (!l->ready)
 		return handshake(up);
-	if ((ready & LOOP_WRITE) && !up->all_sent)
+	const bool send = (ready & LOOP_WRITE) || (up->write_wants_read && (ready & LOOP_READ));
+	const bool read = (ready & LOOP_READ) || (up->read_wants_write && (ready & LOOP_WRITE));
+	if (send && !up->all_sent)
 		upstream_send(up);
-	if ((ready & LOOP_READ) && !up->gone)
+	if (read && !up->gone)
 		upstream_read(up);
 	if (!up->gone)
 		upstream_watch(up);

@@ -25,8 +25,8 @@ struct upstream_calls {
 	void (*end)(void *ctx);
 	/* Broken, timed out or refused; gone when this is called. */
 	void (*failed)(void *ctx, enum refusal_reason why, const char *text);
-	/* After a batch of body calls: a good moment to flush. */
-	void (*batch)(void *ctx);
+	/* After a batch of body calls: a good moment to flush. all_read: nothing that has arrived is left. */
+	void (*batch)(void *ctx, bool all_read);
 };
 
 int upstreams_new(struct worker *w, struct upstreams **ret);

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "path/conn.h"
 #include "path/exchange.h"
@@ -70,10 +71,39 @@ static void drain_step(struct worker *w)
 	loop_stop(w->loop);
 }
 
+void worker_stop_calls(struct worker *w, uint32_t account)
+{
+	(void)pthread_mutex_lock(&w->stop_lock);
+	uint32_t *more = realloc(w->stops, (w->nstops + 1) * sizeof *more);
+	if (more) {
+		w->stops = more;
+		w->stops[w->nstops++] = account;
+	}
+	(void)pthread_mutex_unlock(&w->stop_lock);
+	if (!more)
+		log_error("egress", "no memory to stop calls; ask again");
+	if (w->started)
+		loop_wake_send(w->wake);
+}
+
+static void take_stops(struct worker *w)
+{
+	(void)pthread_mutex_lock(&w->stop_lock);
+	uint32_t *stops = w->stops;
+	size_t n = w->nstops;
+	w->stops = NULL;
+	w->nstops = 0;
+	(void)pthread_mutex_unlock(&w->stop_lock);
+	for (size_t i = 0; i < n; i++)
+		watch_stop_calls(w, stops[i]);
+	free(stops);
+}
+
 static void woken(void *ctx)
 {
 	struct worker *w = ctx;
 
+	take_stops(w);
 	if (!path_is_stopping(w->path, &w->drain_until_ns))
 		return;
 	if (!w->draining)
@@ -88,6 +118,7 @@ static void ticked(void *ctx)
 
 	atomic_store_explicit(&w->turned_ns, now, memory_order_relaxed);
 	upstreams_prune(w->upstreams, now);
+	watch_tick(w);
 	if (w->draining)
 		drain_step(w);
 	else
@@ -105,6 +136,10 @@ static void worker_free_parts(struct worker *w)
 	names_free(w->names);
 	json_free(w->json);
 	free(w->scratch);
+	free(w->body_bytes);
+	free(w->stops);
+	w->stops = NULL;
+	w->nstops = 0;
 	if (w->loop)
 		loop_free(w->loop);
 	w->loop = NULL;
@@ -127,6 +162,8 @@ static int worker_make_parts(struct worker *w)
 	if (!r)
 		r = upstreams_new(w, &w->upstreams);
 	if (!r && !(w->json = json_new()))
+		r = -ENOMEM;
+	if (!r && !(w->body_bytes = calloc(GATE_ACCOUNTS_MAX, sizeof *w->body_bytes)))
 		r = -ENOMEM;
 	if (!r && !(w->scratch = calloc(1, WORKER_SCRATCH + JSON_PADDING)))
 		r = -ENOMEM;
@@ -151,6 +188,7 @@ int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e
 	w->options = path_options_of(p);
 	w->env = path_env_of(p);
 	w->index = index;
+	(void)pthread_mutex_init(&w->stop_lock, NULL);
 	list_init(&w->conns);
 	list_init(&w->exchanges);
 	atomic_store(&w->turned_ns, clock_boot_ns());
@@ -177,5 +215,6 @@ void worker_stop_join(struct worker *w)
 		return;
 	loop_wake_send(w->wake);
 	pthread_join(w->thread, NULL);
+	(void)pthread_mutex_destroy(&w->stop_lock);
 	w->started = false;
 }

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "path/path.h"
 
+struct fingerprint_key;
 struct json;
 struct loop;
 struct loop_io;
@@ -22,6 +23,8 @@ struct tls_ctx;
 struct upstreams;
 
 #define WORKER_SCRATCH (64 * 1024)
+/* Bodies that a worker keeps for one account at a time: an agent that opens many large requests must not take all memory. */
+#define BODIES_MAX (256 * (size_t)1024 * 1024)
 
 struct worker {
 	struct path *path;
@@ -32,7 +35,7 @@ struct worker {
 	bool started;
 
 	struct loop *loop;
-	struct loop_wake *wake; /* the one door for other threads: look at path->stopping */
+	struct loop_wake *wake; /* the one door for other threads: look at path->stopping and at stops */
 	struct loop_timer *tick;
 	struct loop_io *listen4, *listen6;
 
@@ -42,9 +45,15 @@ struct worker {
 	struct upstreams *upstreams;
 
 	struct list conns;     /* struct conn, all open ones */
+	size_t *body_bytes;    /* of request bodies that are kept, by account: GATE_ACCOUNTS_MAX */
 	struct list exchanges; /* struct exchange, all open ones, also those whose agent is gone */
 	bool draining;
 	int64_t drain_until_ns;
+
+	/* Accounts whose calls are to be stopped: put there by any thread, under the lock, then the wake is sent. */
+	pthread_mutex_t stop_lock;
+	uint32_t *stops;
+	size_t nstops;
 
 	struct path_counts counts; /* written here only, with relaxed stores; read by path_count */
 	_Atomic int64_t turned_ns; /* CLOCK_BOOTTIME of the last tick; read by path_is_alive */
@@ -56,6 +65,7 @@ struct worker {
 
 void worker_listen(struct worker *w, bool on); /* off: until the next tick */
 int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e);
+void worker_stop_calls(struct worker *w, uint32_t account); /* any thread; returns at once */
 void worker_stop_join(struct worker *w); /* after path->stopping was set: drains, joins, frees */
 
 /* ---- what workers ask of the path as a whole (path.c) */
@@ -64,6 +74,7 @@ struct tls_ctx *path_client_tls(struct path *p); /* borrowed */
 const struct path_options *path_options_of(struct path *p);
 const struct path_env *path_env_of(struct path *p);
 uint64_t path_netns_cookie(struct path *p);
+const struct fingerprint_key *path_fingerprint_key(struct path *p);
 int path_listener(struct path *p, bool v6); /* -1 = none */
 bool path_is_stopping(struct path *p, int64_t *ret_drain_until_ns);
 /* The provider that owns this host name, and its index. NULL = not an LLM name. */
