@@ -18,6 +18,7 @@
 #include "base/crash.h"
 #include "base/str.h"
 #include "spend/budget_own.h"
+#include "spend/rules_account.h"
 #include "spend/window.h"
 
 #define STORE(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
@@ -240,9 +241,12 @@ static int may_hold(struct budget *b, const struct hold_request *r, int64_t now_
 			return refuse(ret_why, EDQUOT, REFUSAL_PAUSED, b->accounts[i].name, "");
 		(void)account_roll(b, i, now_ns / NS_PER_S);
 	}
-	int r_fits = fits(b, r, now_ns, ret_why);
-	if (r_fits < 0)
-		return r_fits;
+	int no = rules_ask(b, r, now_ns / NS_PER_S, ret_why);
+
+	if (no == 0)
+		no = fits(b, r, now_ns, ret_why);
+	if (no < 0)
+		return no;
 	if (b->nfree == 0)
 		return refuse(ret_why, ENOSPC, REFUSAL_OVERLOADED, "", "too many calls in flight");
 	return 0;
@@ -291,6 +295,7 @@ int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_sl
 				b->accounts[i].windows[k].now.held += r->amount;
 				publish_held(b, i, k);
 			}
+		rules_take(b, slot, r, now_ns / NS_PER_S);
 		*ret_slot = slot;
 		*ret_call_id = b->last_id;
 	}
@@ -319,6 +324,7 @@ static void grow(struct budget *b, struct gate_hold *h, nanousd amount)
 			if (in == &w->now)
 				publish_held(b, i, k);
 		}
+	rules_extend(b, h, more);
 }
 
 static int extend(struct budget *b, struct gate_hold *h, nanousd at_least, nanousd wish, struct refusal *ret_why)
@@ -328,6 +334,9 @@ static int extend(struct budget *b, struct gate_hold *h, nanousd at_least, nanou
 
 	if (amount < at_least && h->amount_nanousd < at_least)
 		return explain(b, &c, at_least, ret_why);
+	amount = rules_room(b, h, amount);
+	if (amount < at_least && h->amount_nanousd < at_least)
+		return rules_explain(b, h, at_least, ret_why);
 	if (amount > h->amount_nanousd)
 		grow(b, h, amount);
 	return 0;
@@ -353,13 +362,12 @@ nanousd budget_afford(struct budget *b, uint32_t account, const char *model, int
 {
 	nanousd most = 0;
 
-	(void)model;
 	(void)pthread_mutex_lock(&b->lock);
 	struct claim c = { .account = account, .started_ns = budget_now(b, now_ns) };
 
 	if (b->is_open && !b->holds_closed && account_is_valid(b, account)) {
 		roll_chain(b, account, c.started_ns / NS_PER_S);
-		most = room(b, &c);
+		most = rules_afford(b, account, model, room(b, &c));
 	}
 	for_chain(b, i, most > 0 ? account : 0)
 		if (b->accounts[i].paused)
@@ -386,6 +394,7 @@ void budget_release(struct budget *b, uint32_t slot)
 
 	ASSERT(slot_state(h) == GATE_HOLD_HELD);
 	unhold(b, h, 0);
+	rules_release(b, slot);
 	b->accounts[h->account].nholds--;
 	slot_free(b, slot);
 	(void)pthread_mutex_unlock(&b->lock);
@@ -405,6 +414,7 @@ nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estima
 		h->estimated = estimated;
 		slot_set_state(h, GATE_HOLD_CHARGED);
 		unhold(b, h, cost);
+		rules_charge(b, slot, cost);
 		STORE(b->rows[h->account].calls, b->rows[h->account].calls + 1);
 	}
 	nanousd overrun = h->cost_nanousd - h->amount_nanousd;

@@ -102,6 +102,29 @@ struct budget_doubt {
 size_t budget_in_doubt(struct budget *b, struct budget_doubt *ret, size_t n);
 void budget_correct(struct budget *b, const struct budget_doubt *d, nanousd difference);
 
+/*
+ * Model limits (rules.h), the same for them: what an account itself spent on one model, in calls that began in [at_s, at_s + length_s)
+ * (an hour or day of ledger_view_hours), or in one call that began at at_s (length_s 0). The budget knows which limits of the
+ * account and above it are for that model, and which windows hold that time. True: some window begins or ends inside the piece; it was
+ * counted everywhere but there, and the calls in it must follow one by one, each with `of` = the piece.
+ *
+ *   at a start          between budget_set_account of all accounts and budget_open, for every piece of every account; what a removed one
+ *                       spent: with `account` = the one above it that lives, as for budget_restore. Orphans count by budget_adopt
+ *   while calls run     a limit that is made counts from nothing, and goes on wrong until it is told what was spent before; so does the one
+ *                       above an account that moved. budget_snapshot, and in its `at`: ledger_view_begin and budget_recount_models(account);
+ *                       then every piece of that view of the account and all below it, and as a call each hold of the snapshot that
+ *                       is CHARGED there and not in the view; then budget_recounted. Exact: what is charged meanwhile counts live
+ */
+struct spent_piece {
+	const char *provider, *model; /* model as asked */
+	int64_t at_s, length_s;
+	nanousd cost;
+	const struct spent_piece *of; /* NULL = this is the whole */
+};
+bool budget_restore_model(struct budget *b, uint32_t account, const struct spent_piece *p);
+void budget_recount_models(struct budget *b, uint32_t account); /* only inside budget_snapshot's `at` */
+void budget_recounted(struct budget *b, uint32_t account);
+
 /* No call id up to `call_id` and no moment before `seen_ns` (realtime) is given out from now on. */
 void budget_seed(struct budget *b, uint64_t call_id, int64_t seen_ns);
 /* Ends the start: what is left is published to the gate, holds are taken. */
@@ -138,6 +161,12 @@ nanousd budget_afford(struct budget *b, uint32_t account, const char *model, int
 /* Is `account` that one, or below it? */
 bool budget_is_below(struct budget *b, uint32_t account, uint32_t top);
 bool budget_clamps(struct budget *b, uint32_t account);
+/*
+ * What the call takes by now, input and output: first the tokens that its hold is for (hold_request.tokens), after an extension those that
+ * the whole is for, and right before budget_charge the real count; without that, what was held last is taken for used. For the rule
+ * on tokens. now_ns is also what a charge goes by in tokens_per_minute and burn_rate.
+ */
+void budget_count_tokens(struct budget *b, uint32_t slot, int64_t tokens, int64_t now_ns);
 void budget_sent(struct budget *b, uint32_t slot); /* before the first byte goes upstream */
 void budget_release(struct budget *b, uint32_t slot); /* HELD only: money back, slot free */
 /* Moves the money from held to spent, exactly `cost` (may be above the hold: recorded, and returned as overrun > 0). The slot
@@ -184,6 +213,26 @@ struct account_view {
 };
 size_t budget_accounts_end(struct budget *b); /* no account has this index or a higher one */
 int budget_view(struct budget *b, uint32_t account, int64_t now_s, struct account_view *ret); /* -ENOENT */
+/* Rules as they stand. */
+struct rule_view {
+	bool set, dry_run;
+	/*
+	 * RULE_IN_FLIGHT calls, RULE_REQUESTS calls and RULE_TOKENS tokens in the last minute (with those held), RULE_BURN nano-dollars within
+	 * burn_within_s; RULE_PER_CALL and RULE_LOOP have a limit only, RULE_MODELS and RULE_MODEL_LIMIT neither (see model_limits).
+	 */
+	int64_t seen, limit;
+	uint64_t refused, would_refuse; /* by this account's rule since it was set; would_refuse: in dry-run */
+};
+struct rules_view {
+	bool any;
+	struct rule_view v[RULE_COUNT];
+	struct model_limit_view {
+		char models[RULES_GLOB_MAX];
+		struct window_view windows[WINDOW_COUNT];
+	} model_limits[RULES_MODEL_LIMITS_MAX];
+	size_t nmodel_limits;
+};
+int budget_rules_view(struct budget *b, uint32_t account, int64_t now_ns, struct rules_view *ret); /* -ENOENT */
 /* Rolls every window whose end has passed, ends raises that are over; returns the next moment (unix s) at which it wants to be called. */
 int64_t budget_roll(struct budget *b, int64_t now_s);
 /* Checks P1 and held == sum of holds on the spot, under the lock, also in windows that are over but have calls in flight. 0, or -EUCLEAN with the first row that disagrees. */

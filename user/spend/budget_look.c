@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/str.h"
 #include "spend/budget_own.h"
+#include "spend/rules_account.h"
 #include "spend/window.h"
 
 /* ---- new, free */
@@ -103,8 +104,11 @@ void budget_free(struct budget *b)
 		return;
 	(void)pthread_mutex_destroy(&b->lock);
 	map_free(b->by_name, NULL);
-	for (uint32_t i = 0; b->accounts && i < b->end; i++)
+	for (uint32_t i = 0; b->accounts && i < b->end; i++) {
 		account_drop_windows(&b->accounts[i]);
+		rules_free(b->accounts[i].rules);
+	}
+	free(b->tokens);
 	free(b->free_slots);
 	free(b->old);
 	free(b->accounts);
@@ -227,6 +231,7 @@ static void adopt(struct budget *b, uint32_t slot, nanousd cost)
 			instance_excuse(&w->now, w->limit);
 			publish_window(b, i, k);
 		}
+	rules_adopt(b, h, cost);
 }
 
 void budget_adopt(struct budget *b, uint32_t slot, nanousd cost, bool already_in_ledger)
@@ -413,6 +418,8 @@ int budget_check(struct budget *b, struct err *e)
 		for (int k = 0; r == 0 && k < WINDOW_COUNT; k++)
 			if (b->accounts[i].used)
 				r = check_window(b, i, k, e);
+	if (r == 0)
+		r = rules_check_state(b, e);
 	(void)pthread_mutex_unlock(&b->lock);
 	return r;
 }

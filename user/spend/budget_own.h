@@ -37,6 +37,8 @@ struct window_money {
 	bool in_doubt; /* money was moved in or out at an upper bound, since its calendar is another; budget_correct clears it */
 };
 
+struct account_rules; /* rules_account.h */
+
 struct account {
 	bool used, paused, clamp;
 	uint32_t parent;
@@ -48,6 +50,7 @@ struct account {
 	int64_t raise_until_s; /* 0 = no raise, or over */
 	int64_t next_s;        /* nothing changes by itself before then */
 	struct window_money windows[WINDOW_COUNT];
+	struct account_rules *rules; /* NULL = none */
 	char name[GATE_NAME_MAX];
 };
 
@@ -72,6 +75,8 @@ struct budget {
 	uint64_t last_id;
 	int64_t seen_ns; /* the latest moment that any caller named */
 	bool is_open, holds_closed;
+	uint32_t nruled; /* accounts that have rules */
+	int64_t *tokens; /* by slot: held, later used; NULL until somebody has rules */
 };
 
 /* From an account up to the top. */

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "spend/budget_own.h"
+#include "spend/rules_account.h"
 
 int64_t budget_now(struct budget *b, int64_t now_ns)
 {
@@ -120,6 +121,7 @@ int64_t account_roll_over(struct budget *b, uint32_t i, int64_t now_s)
 			continue;
 		if (now_s >= w->now.end_s) {
 			window_begin(w, k, &a->calendar, now_s);
+			rules_roll(b, i, k);
 			publish_window(b, i, k);
 		}
 		next = w->now.end_s < next ? w->now.end_s : next;

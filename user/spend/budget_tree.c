@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/str.h"
 #include "spend/budget_own.h"
+#include "spend/rules_account.h"
 #include "spend/window.h"
 #include "spend/zone.h"
 
@@ -246,6 +247,7 @@ static void set_parent(struct budget *b, uint32_t i, uint32_t parent)
 		b->accounts[parent].nchildren++;
 	a->parent = parent;
 	__atomic_store_n(&b->rows[i].parent, parent, __ATOMIC_RELEASE);
+	rules_recount_flight(b);
 }
 
 static int set_account(struct budget *b, const struct account_spec *spec, const struct calendar *calendar, int64_t now_s,
@@ -255,14 +257,19 @@ static int set_account(struct budget *b, const struct account_spec *spec, const 
 		return err_set(e, EINVAL, "account name \"%.47s\": 1 to %d letters, digits, '.', '_' or '-' are wanted", spec->name,
 			       GATE_NAME_MAX - 1);
 	uint32_t parent = 0, i = index_of(b, spec->name);
+	struct account_rules *rules = NULL;
 	int r = check_numbers(spec, e);
 
 	if (r == 0)
 		r = check_parent(b, spec, i, &parent, e);
+	if (r == 0)
+		r = rules_make(b, spec, &rules, e);
 	if (r == 0 && i == 0)
 		r = make(b, spec->name, calendar, now_s, &i, e);
-	if (r < 0)
+	if (r < 0) {
+		rules_free(rules);
 		return r;
+	}
 	roll_chain(b, i, now_s);
 	roll_chain(b, parent, now_s);
 	set_parent(b, i, parent);
@@ -275,6 +282,7 @@ static int set_account(struct budget *b, const struct account_spec *spec, const 
 	__atomic_store_n(&b->rows[i].floor_nanousd, a->floor, __ATOMIC_RELEASE);
 	account_set_calendar(a, calendar);
 	account_set_limits(b, i, spec, now_s); /* publishes the windows too */
+	rules_replace(b, i, rules);
 	publish_flags(b, i); /* last: from here on the gate takes the row for an account */
 	if (ret_index)
 		*ret_index = i;
@@ -316,6 +324,7 @@ static int remove_account(struct budget *b, const char *name, struct err *e)
 		b->accounts[a->parent].nchildren--;
 	(void)map_remove(b->by_name, str_of(a->name));
 	account_drop_windows(a);
+	rules_replace(b, i, NULL);
 	a->used = false;
 	wipe_row(&b->rows[i]);
 	while (b->end > 1 && !b->accounts[b->end - 1].used)

@@ -31,6 +31,11 @@ enum rule {
 #define RULES_GLOB_MAX 80
 #define RULES_MODELS_MAX 16
 #define RULES_MODEL_LIMITS_MAX 8
+#define RULES_LOOP_TIMES_MAX 1000
+#define RULES_LOOP_WITHIN_MAX_S 86400
+#define RULES_BURN_TIMES_MAX 1000000
+#define RULES_BURN_WITHIN_MAX_S (7 * 86400)
+#define RULES_NANOUSD_MAX (INT64_C(9000000000) * NANOUSD_PER_USD) /* what the text form can carry */
 
 /* Globs: * and ? over the model as asked for; case matters not. "provider/model" is matched too if the glob has a slash. */
 struct model_limit {
@@ -56,12 +61,24 @@ struct rules {
 
 /* The same words in config keys, JSON, refusals and the ledger: "models", "per_call", "calls_in_flight", "requests_per_minute" … */
 const char *rule_name(enum rule r);
+int rule_of(struct str name, enum rule *ret); /* -EINVAL */
 bool rules_any(const struct rules *r);
+uint32_t rules_set(const struct rules *r); /* bit per enum rule */
 /* Each value for itself and against the others. -EINVAL and what is wrong. */
 int rules_check(const struct rules *r, const char *account, struct err *e);
-/* The text form, one JSON object with the config's keys; {} for none. Written into out (appended), read back by rules_parse. */
+int rules_check_values(const struct rules *r, struct err *e); /* the same without the account in front */
+/*
+ * The text form, one JSON object with the config's keys; {} for none. Written into out (appended), read back by rules_parse.
+ *   {"requests_per_minute":60,"tokens_per_minute":100000,"calls_in_flight":4,"per_call":"0.50",
+ *    "loop":{"times":5,"within_s":60},"burn_rate":{"times":10,"within_s":600},
+ *    "models":{"allow":["gpt-5*"],"deny":["*-pro"]},
+ *    "model_limits":[{"models":"claude-opus*","day":"5.00"}],"dry_run":["loop"]}
+ * Reading takes money also as "0.50USD" and "$0.50", windows without a limit also as null; an unknown key, a key that stands twice,
+ * and values that rules_check would not take are -EINVAL.
+ */
 int rules_write(const struct rules *r, struct buf *out);
 int rules_parse(const char *text, size_t len, struct rules *ret, struct err *e);
+/* provider NULL = any of them. */
 bool rules_glob(const char *glob, const char *provider, const char *model);
 
 /* What rules in dry-run would have refused for one call. */
