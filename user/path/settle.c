@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * settle.c: the one place where a sent call becomes a charge, once per call id. What the provider reported decides; where it
- * reported nothing, the documented estimate does, marked so. Unknown is never zero.
+ * settle.c: the one place where a sent call becomes a charge, once per call id. What the provider reported decides, its own money before
+ * its tokens; where it reported nothing, the documented estimate does, marked so. Unknown is never zero.
  *
- *   answer                                   | charge
- *   usage reported (also in an error)        | its exact cost, by the model and tier in the answer
- *   usage so far, of a stream that was cut   | the larger of that and the estimate
- *   status other than 2xx, no usage          | 0: providers bill no failed request
- *   2xx whose stream failed before output    | 0: an error event instead of an answer
- *   anything else that was sent              | estimate: input as held (or exact), output as seen
+ *   told by the provider                     | charge
+ *   money, where its dialect has it          | that; with a key of the client's own (BYOK): the tokens' cost, and that as a fee on top
+ *   money that cannot be                     | not believed, and said so: the tokens' cost, marked estimated
+ *   tokens, searches, pictures, seconds …    | their exact cost, by the model, tier, speed and place in the answer
+ *   the same, of a stream that was cut       | the larger of that and the estimate
+ *   the same, in units that have no price    | the hold
+ *   nothing                                  | by how it ended: the table of settle_rule.h
+ *
+ * Money cannot be: below zero, none at all for what costs something by the list, or over a thousand times the hold.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +21,7 @@
 #include "base/log.h"
 #include "kern/gate.h"
 #include "path/roll.h"
+#include "path/settle_rule.h"
 #include "spend/budget.h"
 #include "spend/ledger.h"
 #include "spend/price.h"
@@ -93,40 +97,83 @@ static int64_t bytes_in_flight(const struct exchange *x)
 	       bound_in_flight(x->provider->output_rate, bound_text_tokens(x->report.output_bytes), took);
 }
 
-/* We ended it, not the provider. */
-static bool was_ours(const struct exchange *x) { return !x->up_ended; }
+/* We ended it, not the provider; or it was silent for so long that we did. */
+static bool we_gave_up(const struct exchange *x) { return x->timed_out || !x->up_ended; }
 
-static nanousd estimate(const struct exchange *x, const struct price *p)
+static nanousd estimate(const struct exchange *x, const struct price *p, enum settle_rule rule)
 {
 	const struct report *r = &x->report;
-	int64_t unseen = bytes_in_flight(x);
+	bool input_only = rule == SETTLE_INPUT;
+	int64_t bytes = input_only ? 0 : r->output_bytes + bytes_in_flight(x);
 	nanousd cost;
 
-	/* Whole answers are made before they are sent: what was cut off, or did not come in time, was billed too. */
-	if (!x->ask.stream && !x->answer_complete && (is_success(x) || x->timed_out || (was_ours(x) && !x->status)))
+	if (rule == SETTLE_HOLD)
 		return x->held;
 	/* What was thought unseen is held by time: no more can have been made. */
-	if (x->rolls && thinks_unseen(x) && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
+	if (!input_only && x->rolls && thinks_unseen(x) && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
 		return cost < x->held ? cost : x->held;
-	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, r->output_bytes + unseen, r->reasoning_hidden,
-			  x->held, &cost))
+	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes, !input_only && r->reasoning_hidden, x->held, &cost))
 		return x->held;
 	return cost;
 }
 
-static bool was_not_billed(const struct exchange *x)
+/* ---- money as the provider told it */
+
+#define HOLDS_AT_MOST 1000 /* a call that cost more times its hold than this was not that call */
+
+static bool is_absurd(const struct exchange *x, nanousd own)
 {
 	const struct report *r = &x->report;
 
-	if (r->seen)
-		return false;
-	return (x->status && !is_success(x)) || (r->failed && !r->output_seen);
+	return r->reported_bad || r->reported_cost / HOLDS_AT_MOST > x->held ||
+	       (r->reported_cost == 0 && own > 0 && !r->reported_byok);
 }
+
+/* own: what the tokens cost by the list; -1 = not known. True: v->cost is what the provider says. */
+static bool take_reported(const struct exchange *x, nanousd own, struct verdict *v)
+{
+	const struct report *r = &x->report;
+
+	if (r->reported_cost < 0 && !r->reported_bad)
+		return false;
+	if (is_absurd(x, own)) {
+		log_warn(x->who.subject, "call %llu (%s): the provider reports a cost of %lld nano-dollars, which cannot be: estimated",
+			 (unsigned long long)x->call_id, x->ask.model, (long long)r->reported_cost);
+		v->estimated = true;
+		return false;
+	}
+	if (r->reported_byok)
+		return own >= 0 && !__builtin_add_overflow(own, r->reported_cost, &v->cost);
+	v->cost = r->reported_cost;
+	v->estimated = false; /* whatever model it was served by */
+	return true;
+}
+
+/* True: v->cost is what the provider told, in whatever way. */
+static bool cost_as_told(const struct exchange *x, struct verdict *v)
+{
+	bool own = x->report.seen && !x->report.unpriced && cost_of_report(x, v);
+
+	return take_reported(x, own ? v->cost : -1, v) || own;
+}
+
+static bool told(const struct report *r) { return r->seen || r->reported_cost >= 0; }
 
 static struct verdict decide(const struct exchange *x)
 {
 	const struct report *r = &x->report;
 	const struct price *served = price_of(x, r->model);
+	const struct settle_facts facts = {
+		.status = x->status,
+		.streamed = x->ask.stream,
+		.all_sent = !x->request,
+		.complete = x->answer_complete,
+		.gave_up = we_gave_up(x),
+		.reported = told(r),
+		.output_seen = r->output_seen,
+		.own_error = r->failed,
+	};
+	enum settle_rule rule = settle_rule(&facts);
 	struct verdict v = {
 		.price = served ? served : x->price,
 		.tier = r->tier_said ? r->tier : x->ask.tier,
@@ -134,18 +181,29 @@ static struct verdict decide(const struct exchange *x)
 		.estimated = r->model[0] && !served,
 	};
 
-	if (was_not_billed(x))
+	if (rule == SETTLE_NOTHING)
 		return v;
-	if (r->seen && cost_of_report(x, &v) && !is_partial(x))
-		return v;
-	v.estimated = true;
-	if (r->seen && !is_partial(x))
-		v.cost = x->held; /* reported, but in units that have no price: the bound it was held at */
-	else {
-		nanousd guess = estimate(x, v.price);
-		v.cost = guess > v.cost ? guess : v.cost;
+	if (rule == SETTLE_REPORTED) {
+		if (cost_as_told(x, &v) && !is_partial(x))
+			return v;
+		/* Told in units that have no price: the bound it was held at. */
+		rule = is_partial(x) ? SETTLE_ESTIMATE : SETTLE_HOLD;
 	}
+	v.estimated = true;
+	nanousd guess = estimate(x, v.price, rule);
+	v.cost = guess > v.cost ? guess : v.cost;
 	return v;
+}
+
+/* Sound tells no usage, but what it was made from was asked for: characters are counted in the request. */
+static void usage_from_request(struct exchange *x)
+{
+	struct report *r = &x->report;
+
+	if (x->endpoint != ENDPOINT_OPENAI_SPEECH || r->seen || r->failed || !x->answer_complete || !is_success(x))
+		return;
+	r->usage.characters = x->ask.characters;
+	r->seen = x->ask.characters > 0;
 }
 
 static void fill_record(const struct exchange *x, const struct verdict *v, struct ledger_call *c)
@@ -191,6 +249,7 @@ enum stepped settle_run(struct exchange *x)
 		WORKER_COUNT(x->worker, free_calls, x->endpoint == ENDPOINT_FREE);
 		return STEP_NEXT;
 	}
+	usage_from_request(x);
 	struct verdict v = decide(x);
 	/* A hold that turned out too small is no overrun while the budget has the rest. */
 	if (x->rolls && v.cost > x->held) {
