@@ -137,6 +137,7 @@ void exchange_stop(struct exchange *x, const char *end);
 enum stepped route_run(struct exchange *x);
 enum stepped parse_run(struct exchange *x);
 enum stepped reserve_run(struct exchange *x);
+int64_t reserve_tokens(const struct exchange *x); /* input and output that the hold is for by now */
 void reserve_undo(struct exchange *x);
 enum stepped forward_run(struct exchange *x);
 void forward_undo(struct exchange *x);

@@ -110,7 +110,7 @@ static int price_it(struct exchange *x, struct err *e)
 }
 
 /* For rules on tokens: what the hold is for. */
-static int64_t tokens_held(const struct exchange *x)
+int64_t reserve_tokens(const struct exchange *x)
 {
 	int64_t input = x->bounds.input, output = x->rolls ? x->covered : roll_output_bound(x), sum;
 
@@ -164,7 +164,7 @@ static int hold_it(struct exchange *x, int64_t now_ns)
 		.model = x->ask.model,
 		.provider_name = x->provider->name,
 		.now_ns = now_ns,
-		.tokens = tokens_held(x),
+		.tokens = reserve_tokens(x),
 		.fingerprint = fingerprint_of(x),
 		.notes = &notes,
 	};

@@ -124,6 +124,7 @@ static bool extend(struct exchange *x, int64_t tokens)
 	x->covered = x->held >= x->ceiling ? x->bound.full : roll_afforded(x, x->held, x->bound.full);
 	if (x->covered < tokens)
 		x->covered = tokens; /* held at the ceiling, which is the most that it can cost */
+	budget_count_tokens(x->worker->env->budget, x->slot, reserve_tokens(x), clock_realtime_ns());
 	CRASH_POINT("extended");
 	return true;
 }

@@ -240,6 +240,15 @@ static void fill_record(const struct exchange *x, const struct verdict *v, struc
 	(void)snprintf(c->request_id, sizeof c->request_id, "%s", x->request_id);
 }
 
+/* For rules on tokens. What was not reported counts as it was held. */
+static void count_tokens(const struct exchange *x, const struct verdict *v)
+{
+	const struct usage *u = &x->report.usage;
+
+	if (!v->estimated)
+		budget_count_tokens(x->worker->env->budget, x->slot, x->report.seen ? u->input + u->output : 0, clock_realtime_ns());
+}
+
 enum stepped settle_run(struct exchange *x)
 {
 	const struct path_env *env = x->worker->env;
@@ -256,6 +265,7 @@ enum stepped settle_run(struct exchange *x)
 		struct refusal why;
 		(void)budget_extend(env->budget, x->slot, v.cost, v.cost, &x->held, &why);
 	}
+	count_tokens(x, &v);
 	nanousd overrun = budget_charge(env->budget, x->slot, v.cost, v.estimated);
 	fill_record(x, &v, &record);
 	ledger_call(env->ledger, &record);
