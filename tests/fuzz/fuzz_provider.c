@@ -50,6 +50,9 @@ static void fuzz_path(const struct provider_ops *ops, struct str s)
 static void check_ask(const struct ask *a)
 {
 	MUST(a->model[0] && strlen(a->model) < sizeof(a->model));
+	MUST(a->passes >= 1 || a->unbounded_tools);
+	MUST(a->max_file_searches >= -1 && a->max_code_sessions >= -1 && a->images >= 0 && a->characters >= 0);
+	MUST(strlen(a->geo) < sizeof(a->geo));
 	MUST(a->max_output >= -1 && a->max_searches >= -1 && a->choices >= 1 && a->extra_input_tokens > 0);
 	MUST(a->nedits <= BODY_EDITS_MAX && a->hide_usage == (a->nedits > 0));
 }
@@ -84,11 +87,15 @@ static void fuzz_request(const struct provider_ops *ops, enum endpoint ep, struc
 
 static void check_report(const struct report *r)
 {
+	bool counted = r->usage.images > 0 || r->usage.audio_ms > 0;
+
+	MUST(r->reported_cost >= -1 && (!r->reported_bad || r->reported_cost == -1));
+	MUST(strlen(r->geo) < sizeof(r->geo));
 	MUST(r->nparts <= USAGE_PARTS_MAX && strlen(r->model) < sizeof(r->model));
 	MUST(r->usage.input >= 0 && r->usage.output >= 0 && r->usage.cache_read >= 0 && r->usage.cache_write_5m >= 0 &&
 	     r->usage.cache_write_1h >= 0 && r->usage.web_searches >= 0 && r->output_bytes >= 0);
 	if (r->seen)
-		MUST(r->usage.input > 0 && r->usage.input <= USAGE_TOKENS_MAX && r->usage.output <= USAGE_TOKENS_MAX);
+		MUST((r->usage.input > 0 || counted) && r->usage.input <= USAGE_TOKENS_MAX && r->usage.output <= USAGE_TOKENS_MAX);
 	for (size_t i = 0; i < r->nparts; i++)
 		MUST(r->parts[i].usage.input >= 0 && r->parts[i].usage.input <= USAGE_TOKENS_MAX);
 }

@@ -128,7 +128,7 @@ int openai_read_media(struct json *j, enum endpoint ep, const char *body, size_t
 {
 	bool pictures = ep == ENDPOINT_OPENAI_IMAGES;
 	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .passes = 1, .body_bytes = (int64_t)len,
-			   .extra_input_tokens = EXTRA_INPUT, .max_output = -1 };
+			   .extra_input_tokens = EXTRA_INPUT, .max_output = -1, .output_sight = OUTPUT_HIDDEN };
 	struct request q = { .ask = &ask, .n = 1 };
 	int r;
 
@@ -188,7 +188,8 @@ static int take_part(struct transcription *t, const struct form_part *p, struct 
 int openai_read_form(enum endpoint ep, struct str content_type, const char *body, size_t len, struct ask *ret, struct err *e)
 {
 	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .passes = 1, .body_bytes = (int64_t)len, .extra_input_tokens = EXTRA_INPUT,
-			   .max_output = -1, .audio = true, .input_hidden = true };
+			   .max_output = -1, .audio = true, .input_hidden = true,
+			   .output_sight = OUTPUT_HIDDEN };
 	struct transcription t = { .ask = &ask };
 	struct form_part part;
 	struct form f;
