@@ -7,7 +7,8 @@
  *   held   = the holds in flight (slots in HELD and SENT)
  *   spent + held <= limit (P1)
  *
- * and ledger_check is clean. With a live budget both sides are read at one instant (the budget's lock is held while the ledger's moment is
+ * the same for limits on models (with a live budget: they live in the daemon alone), every hold that is written ahead has its slot, and
+ * ledger_check is clean. With a live budget both sides are read at one instant (the budget's lock is held while the ledger's moment is
  * fixed, some microseconds). Without one the mapped arrays are taken as they are: the daemon must not be running.
  */
 #ifndef PURSE_SPEND_AUDIT_H
@@ -30,6 +31,12 @@ struct audit_report {
 	size_t holds;             /* in flight */
 	size_t pending;           /* charged, row not durable at that instant */
 	size_t over_limit;        /* windows with spent above the limit: a limit was cut, or a provider billed more than was held */
+	size_t models;            /* limits on models compared … */
+	size_t models_moving;     /* … and those that calls were changing meanwhile: not compared */
+	size_t ahead;             /* holds that are written ahead in the ledger */
+	size_t open_stale;        /* of these, without a slot: the next start charges them */
+	uint64_t first_stale;     /* call id */
+	nanousd open_cost;        /* of open_stale */
 	nanousd spent;            /* sum over all rows and pending calls */
 	nanousd unplaced;         /* part of it: spent by accounts that are gone and had nothing above them that still exists */
 };
@@ -39,5 +46,8 @@ struct audit_report {
  * (e says what to do); others: the ledger cannot be read.
  */
 int audit_run(const struct audit_input *in, struct audit_report *ret, struct err *e);
+
+/* The same computation put to use: windows that a moved account left in doubt (budget_in_doubt) are put right. While calls run. */
+int audit_doubts(struct budget *b, struct ledger *l, struct err *e);
 
 #endif

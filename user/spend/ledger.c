@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ledger.c: the file of the ledger: schema, statements, opening. SQLite shows here and nowhere else. Who writes when is
- * ledger_writer.c; what is read for whom is ledger_read.c.
- *
- *   calls     one row per settled call. call_id is the key: a row that is offered again is not written again.
- *   hours     per account and hour (of the call's start): sum of cost, number of calls. A balance is a short sum over it.
- *   refusals  what purse said no to, and why.
- *   changes   who changed what: the audit trail.
- *   accounts, agents   what was made at run time, so that it survives a restart.
- *   places    account -> the account above it, also of accounts that are gone.
- *   meta      made_by, made_at.
- *
- * Invariants, checked by ledger_check:
- *   - hours(account, h).cost and .calls = sum and count of calls of that account with started_ns in [h, h + 1 hour)
- *   - 0 <= cost, 0 <= started_ns
- * calls, refusals and changes are append-only: triggers refuse UPDATE and DELETE.
+ * ledger.c: the file of the ledger: opening, checking, migrating, running a statement. SQLite shows here and nowhere else. Its texts, the
+ * schema and its invariants stand in ledger_schema.c and ledger_statements.c; who writes when is ledger_writer.c; what is read for whom is
+ * ledger_read.c and ledger_sums.c.
  *
  * WAL with synchronous=FULL: a row is durable when COMMIT returns, also through a power cut. user_version is the schema's version; the
  * application_id says that the file is ours.
@@ -36,120 +24,17 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "spend/ledger_db.h"
+#include "spend/ledger_schema.h"
 
-#define LEDGER_VERSION 1
-#define LEDGER_APPLICATION_ID 0x70757273 /* "purs" */
 #define BUSY_MS 2000
-#define OPEN_CHECK_BYTES (INT64_C(64) << 20)
-
-static const char schema_1[] =
-	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE calls("
-	" call_id INTEGER PRIMARY KEY, account TEXT NOT NULL, agent TEXT NOT NULL, comm TEXT NOT NULL, pid INTEGER NOT NULL,"
-	" cgroup_id INTEGER NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, served_model TEXT NOT NULL,"
-	" endpoint INTEGER NOT NULL, tier INTEGER NOT NULL,"
-	" input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL,"
-	" cache_write_1h INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,"
-	" audio_input INTEGER NOT NULL, audio_output INTEGER NOT NULL, web_searches INTEGER NOT NULL,"
-	" usage_known INTEGER NOT NULL, held_nanousd INTEGER NOT NULL, cost_nanousd INTEGER NOT NULL,"
-	" estimated INTEGER NOT NULL, price TEXT NOT NULL, status INTEGER NOT NULL, end TEXT NOT NULL,"
-	" started_ns INTEGER NOT NULL, first_byte_us INTEGER NOT NULL, total_us INTEGER NOT NULL,"
-	" request_id TEXT NOT NULL) STRICT;"
-	"CREATE INDEX calls_by_agent ON calls(agent, started_ns);"
-	"CREATE INDEX calls_by_time ON calls(started_ns);"
-	"CREATE TABLE hours(account TEXT NOT NULL, hour_s INTEGER NOT NULL, cost_nanousd INTEGER NOT NULL,"
-	" calls INTEGER NOT NULL, PRIMARY KEY(account, hour_s)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE refusals("
-	" id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, agent TEXT NOT NULL, provider TEXT NOT NULL,"
-	" model TEXT NOT NULL, reason INTEGER NOT NULL, account TEXT NOT NULL, window INTEGER NOT NULL,"
-	" limit_nanousd INTEGER NOT NULL, spent_nanousd INTEGER NOT NULL, held_nanousd INTEGER NOT NULL,"
-	" needed_nanousd INTEGER NOT NULL, reset_s INTEGER NOT NULL, detail TEXT NOT NULL) STRICT;"
-	"CREATE INDEX refusals_by_agent ON refusals(agent, at_ns);"
-	"CREATE INDEX refusals_by_time ON refusals(at_ns);"
-	"CREATE TABLE changes(id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL) STRICT;"
-	"CREATE TABLE accounts(name TEXT PRIMARY KEY, parent TEXT NOT NULL, hour INTEGER NOT NULL, day INTEGER NOT NULL,"
-	" week INTEGER NOT NULL, month INTEGER NOT NULL, total INTEGER NOT NULL, floor_nanousd INTEGER NOT NULL,"
-	" paused INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE agents(name TEXT PRIMARY KEY, account TEXT NOT NULL, cgroup TEXT NOT NULL, flags INTEGER NOT NULL)"
-	" STRICT, WITHOUT ROWID;"
-	"CREATE TABLE places(account TEXT PRIMARY KEY, parent TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-	"CREATE TRIGGER calls_stay BEFORE UPDATE ON calls BEGIN SELECT RAISE(ABORT, 'calls is append-only'); END;"
-	"CREATE TRIGGER calls_stay_put BEFORE DELETE ON calls BEGIN SELECT RAISE(ABORT, 'calls is append-only'); END;"
-	"CREATE TRIGGER refusals_stay BEFORE UPDATE ON refusals BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;"
-	"CREATE TRIGGER refusals_stay_put BEFORE DELETE ON refusals BEGIN SELECT RAISE(ABORT, 'refusals is append-only'); END;"
-	"CREATE TRIGGER changes_stay BEFORE UPDATE ON changes BEGIN SELECT RAISE(ABORT, 'changes is append-only'); END;"
-	"CREATE TRIGGER changes_stay_put BEFORE DELETE ON changes BEGIN SELECT RAISE(ABORT, 'changes is append-only'); END;"
-	"INSERT INTO meta VALUES('made_by', 'purse'), ('made_at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'));"
-	"PRAGMA application_id = 1886745203;"
-	"PRAGMA user_version = 1;";
-_Static_assert(LEDGER_APPLICATION_ID == 1886745203, "the schema's application_id");
-
-/* From version i to i + 1. A new version adds a row; each runs in one transaction that also sets user_version. */
-static const char *const migrations[LEDGER_VERSION] = {
-	[0] = schema_1,
-};
-
-#define CALL_COLUMNS \
-	"call_id, account, agent, comm, pid, cgroup_id, provider, model, served_model, endpoint, tier, input, cache_read," \
-	" cache_write_5m, cache_write_1h, output, reasoning, audio_input, audio_output, web_searches, usage_known," \
-	" held_nanousd, cost_nanousd, estimated, price, status, end, started_ns, first_byte_us, total_us, request_id"
-#define CALL_FILTER \
-	" started_ns >= ?1 AND started_ns < ?2 AND (?3 IS NULL OR provider = ?3) AND" \
-	" (?4 IS NULL OR model = ?4 OR served_model = ?4)"
-#define REFUSAL_COLUMNS \
-	"at_ns, agent, provider, model, reason, account, window, limit_nanousd, spent_nanousd, held_nanousd," \
-	" needed_nanousd, reset_s, detail"
-#define REFUSAL_FILTER " at_ns >= ?1 AND at_ns < ?2 AND (?3 IS NULL OR provider = ?3) AND (?4 IS NULL OR model = ?4)"
-#define SUMS_OF_ROWS \
-	"SELECT account, started_ns / 3600000000000 * 3600 AS hour_s, sum(cost_nanousd) AS cost, count(*) AS n" \
-	" FROM calls GROUP BY 1, 2"
-
-static const char *const statements[DB_STMT_COUNT] = {
-	[DB_BEGIN] = "BEGIN IMMEDIATE",
-	[DB_COMMIT] = "COMMIT",
-	[DB_ROLLBACK] = "ROLLBACK",
-	[DB_PUT_CALL] = "INSERT INTO calls(" CALL_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-			" ON CONFLICT(call_id) DO NOTHING",
-	[DB_PUT_HOUR] = "INSERT INTO hours VALUES(?1, ?2, ?3, 1) ON CONFLICT DO UPDATE"
-			" SET cost_nanousd = cost_nanousd + excluded.cost_nanousd, calls = calls + 1",
-	[DB_PUT_REFUSAL] = "INSERT INTO refusals(" REFUSAL_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
-	[DB_PUT_CHANGE] = "INSERT INTO changes(at_ns, who, what) VALUES(?, ?, ?)",
-	[DB_PUT_ACCOUNT] = "INSERT OR REPLACE INTO accounts VALUES(?,?,?,?,?,?,?,?,?)",
-	[DB_DROP_ACCOUNT] = "DELETE FROM accounts WHERE name = ?",
-	[DB_PUT_PLACE] = "INSERT OR REPLACE INTO places VALUES(?, ?)",
-	[DB_PUT_AGENT] = "INSERT OR REPLACE INTO agents VALUES(?,?,?,?)",
-	[DB_DROP_AGENT] = "DELETE FROM agents WHERE name = ?",
-	[DB_BEGIN_VIEW] = "BEGIN",
-	[DB_END_VIEW] = "COMMIT",
-	[DB_TOUCH] = "SELECT 1 FROM meta LIMIT 1",
-	[DB_SPENT] = "SELECT coalesce(sum(cost_nanousd), 0) FROM hours WHERE account = ?1 AND hour_s >= ?2 AND hour_s < ?3",
-	[DB_HAS_CALL] = "SELECT 1 FROM calls WHERE call_id = ?",
-	[DB_MAX_CALL] = "SELECT coalesce(max(call_id), 0) FROM calls",
-	[DB_NEWEST_START] = "SELECT coalesce(max(started_ns), 0) FROM calls",
-	[DB_HOURS] = "SELECT account, hour_s, cost_nanousd, calls FROM hours ORDER BY account, hour_s",
-	[DB_PLACES] = "SELECT account, parent FROM places",
-	[DB_ACCOUNTS] = "SELECT name, parent, hour, day, week, month, total, floor_nanousd, paused FROM accounts ORDER BY name",
-	[DB_AGENTS] = "SELECT name, account, cgroup, flags FROM agents ORDER BY name",
-	[DB_CALLS] = "SELECT " CALL_COLUMNS " FROM calls WHERE" CALL_FILTER " ORDER BY started_ns DESC, call_id DESC LIMIT ?5",
-	[DB_CALLS_OF_AGENT] = "SELECT " CALL_COLUMNS " FROM calls INDEXED BY calls_by_agent WHERE agent = ?6 AND" CALL_FILTER
-			      " ORDER BY started_ns DESC, call_id DESC LIMIT ?5",
-	[DB_REFUSALS] = "SELECT " REFUSAL_COLUMNS " FROM refusals WHERE" REFUSAL_FILTER " ORDER BY at_ns DESC, id DESC LIMIT ?5",
-	[DB_REFUSALS_OF_AGENT] = "SELECT " REFUSAL_COLUMNS " FROM refusals WHERE agent = ?6 AND" REFUSAL_FILTER
-				 " ORDER BY at_ns DESC, id DESC LIMIT ?5",
-	[DB_CHANGES] = "SELECT at_ns, who, what FROM changes WHERE at_ns >= ?1 AND at_ns < ?2 ORDER BY id DESC LIMIT ?5",
-	[DB_INTEGRITY] = "PRAGMA integrity_check(1)",
-	[DB_ROWS_NOT_IN_HOURS] = "SELECT r.account, r.hour_s, r.cost, r.n, coalesce(h.cost_nanousd, 0), coalesce(h.calls, 0) FROM ("
-				 SUMS_OF_ROWS ") r LEFT JOIN hours h ON h.account = r.account AND h.hour_s = r.hour_s"
-				 " WHERE h.cost_nanousd IS NOT r.cost OR h.calls IS NOT r.n LIMIT 1",
-	[DB_HOURS_NOT_IN_ROWS] = "SELECT h.account, h.hour_s, 0, 0, h.cost_nanousd, h.calls FROM hours h LEFT JOIN ("
-				 SUMS_OF_ROWS ") r ON r.account = h.account AND r.hour_s = h.hour_s WHERE r.account IS NULL LIMIT 1",
-	[DB_ODD_ROW] = "SELECT call_id, cost_nanousd, started_ns FROM calls WHERE cost_nanousd < 0 OR started_ns < 0 LIMIT 1",
-};
+#define PROGRESS_STEPS 20000 /* of SQLite's machine: some milliseconds */
 
 struct ledger_db {
 	sqlite3 *sql;
 	sqlite3_stmt *stmts[DB_STMT_COUNT];
 	char error[256];
+	bool (*stop)(void *ctx);
+	void *stop_ctx;
 };
 
 /* ---- errors */
@@ -175,6 +60,8 @@ static int errno_of(int code)
 		return -ENOMEM;
 	case SQLITE_CANTOPEN:
 		return -ENOENT;
+	case SQLITE_INTERRUPT:
+		return -EINTR;
 	default:
 		return -EIO;
 	}
@@ -264,62 +151,25 @@ void db_text(struct ledger_db *db, enum ledger_stmt s, int column, char *ret, si
 	(void)str_copy(ret, size, str_of(text ? text : ""));
 }
 
-/* ---- the columns of a call */
-
-void db_call_values(const struct ledger_call *c, struct db_value *ret)
+const char *db_chars(struct ledger_db *db, enum ledger_stmt s, int column)
 {
-	const struct usage *u = &c->usage;
-	const struct db_value values[DB_CALL_COLUMNS] = {
-		DB_I(c->call_id), DB_T(c->account), DB_T(c->agent), DB_T(c->comm), DB_I(c->pid), DB_I(c->cgroup_id),
-		DB_T(c->provider), DB_T(c->model), DB_T(c->served_model), DB_I(c->endpoint), DB_I(c->tier), DB_I(u->input),
-		DB_I(u->cache_read), DB_I(u->cache_write_5m), DB_I(u->cache_write_1h), DB_I(u->output), DB_I(u->reasoning),
-		DB_I(u->audio_input), DB_I(u->audio_output), DB_I(u->web_searches), DB_I(c->usage_known), DB_I(c->held),
-		DB_I(c->cost), DB_I(c->estimated), DB_T(c->price), DB_I(c->status), DB_T(c->end), DB_I(c->started_ns),
-		DB_I(c->first_byte_us), DB_I(c->total_us), DB_T(c->request_id),
-	};
+	const char *text = (const char *)sqlite3_column_text(db->stmts[s], column);
 
-	memcpy(ret, values, sizeof(values));
+	return text ? text : "";
 }
 
-void db_call_read(struct ledger_db *db, enum ledger_stmt s, struct ledger_call *c)
+static int progress(void *arg)
 {
-	int i = 0;
-#define TEXT(field) db_text(db, s, i++, c->field, sizeof(c->field))
-#define INT(field) (c->field = (__typeof__(c->field))db_i64(db, s, i++))
-	INT(call_id);
-	TEXT(account);
-	TEXT(agent);
-	TEXT(comm);
-	INT(pid);
-	INT(cgroup_id);
-	TEXT(provider);
-	TEXT(model);
-	TEXT(served_model);
-	INT(endpoint);
-	INT(tier);
-	INT(usage.input);
-	INT(usage.cache_read);
-	INT(usage.cache_write_5m);
-	INT(usage.cache_write_1h);
-	INT(usage.output);
-	INT(usage.reasoning);
-	INT(usage.audio_input);
-	INT(usage.audio_output);
-	INT(usage.web_searches);
-	INT(usage_known);
-	INT(held);
-	INT(cost);
-	INT(estimated);
-	TEXT(price);
-	INT(status);
-	TEXT(end);
-	INT(started_ns);
-	INT(first_byte_us);
-	INT(total_us);
-	TEXT(request_id);
-#undef TEXT
-#undef INT
-	ASSERT(i == DB_CALL_COLUMNS);
+	struct ledger_db *db = arg;
+
+	return db->stop(db->stop_ctx);
+}
+
+void db_on_progress(struct ledger_db *db, bool (*stop)(void *ctx), void *ctx)
+{
+	db->stop = stop;
+	db->stop_ctx = ctx;
+	sqlite3_progress_handler(db->sql, stop ? PROGRESS_STEPS : 0, stop ? progress : NULL, db);
 }
 
 /* ---- opening: places and modes of files */
@@ -345,6 +195,17 @@ static int make_directory(const char *dir, struct err *e)
 		       strerror(errno));
 }
 
+/* A file whose name is not on the disk is gone after a power cut, whatever was synced into it. */
+static void sync_directory(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)fsync(fd);
+	(void)close(fd);
+}
+
 /* SQLite gives -wal and -shm the mode of the database, so it is made first, closed to others. */
 static int make_file(const char *path, struct err *e)
 {
@@ -362,6 +223,7 @@ static int make_file(const char *path, struct err *e)
 
 	if (fd >= 0) {
 		(void)close(fd);
+		sync_directory(dir && slash && slash != dir ? dir : slash ? "/" : ".");
 		return 0;
 	}
 	if (errno != EEXIST)
@@ -409,7 +271,7 @@ static int open_failed(struct ledger_db *db, const char *path, int r, struct err
 	return err_set(e, -r, "ledger %s: cannot be opened: %s; see to the file's owner and mode", path, db->error);
 }
 
-static int check_pages(struct ledger_db *db, const char *path, struct err *e)
+int db_check_pages(struct ledger_db *db, const char *path, struct err *e)
 {
 	sqlite3_stmt *st = NULL;
 	char what[160] = "";
@@ -432,8 +294,8 @@ static int check_pages(struct ledger_db *db, const char *path, struct err *e)
 }
 
 /*
- * Agents are denied while a daemon starts, and quick_check reads some 50 MB a second and cannot be interrupted: a large ledger is left to
- * `purse audit`. A handle that failed (DB_CHECK_ALL) is read to the end whatever it takes.
+ * Agents are denied while a daemon starts, and quick_check reads some 50 MB a second: a large ledger is read afterwards (ledger_writer.c).
+ * A handle that failed (DB_CHECK_ALL) is read to the end whatever it takes.
  */
 static int check_some_pages(struct ledger_db *db, const char *path, struct err *e)
 {
@@ -442,29 +304,66 @@ static int check_some_pages(struct ledger_db *db, const char *path, struct err *
 
 	if (r < 0)
 		return open_failed(db, path, r, e);
-	if (bytes <= OPEN_CHECK_BYTES)
-		return check_pages(db, path, e);
-	log_info("ledger", "%s has %lld MB: its pages are checked by `purse audit`, not at the start", path, (long long)(bytes >> 20));
-	return 0;
+	return bytes <= DB_OPEN_CHECK_BYTES ? db_check_pages(db, path, e) : 0;
+}
+
+/* Does the old file add up? What is made from it must not hide that it does not. */
+static int doubt(struct ledger_db *db, const char *path, int64_t version, struct err *e)
+{
+	const char *question = ledger_doubts[version];
+	sqlite3_stmt *st = NULL;
+	char what[300] = "";
+
+	if (!question)
+		return 0;
+	int code = sqlite3_prepare_v2(db->sql, question, -1, &st, NULL);
+
+	if (code == SQLITE_OK && (code = sqlite3_step(st)) == SQLITE_ROW)
+		(void)snprintf(what, sizeof(what), "%s", (const char *)sqlite3_column_text(st, 0));
+	int r = failed(db, code);
+
+	(void)sqlite3_finalize(st);
+	if (r < 0)
+		return open_failed(db, path, r, e);
+	return what[0] ? damaged(path, what, e) : 0;
+}
+
+/* One transaction: after a crash the file is of the one version or of the other. */
+static int migrate_one(struct ledger_db *db, const char *path, int64_t from, struct err *e)
+{
+	int r = failed(db, sqlite3_exec(db->sql, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+
+	if (r < 0)
+		return open_failed(db, path, r, e);
+	r = doubt(db, path, from, e);
+	if (r < 0) {
+		(void)sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+		return r;
+	}
+	int code = sqlite3_exec(db->sql, ledger_migrations[from], NULL, NULL, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(db->sql, "COMMIT", NULL, NULL, NULL);
+	r = failed(db, code);
+	if (r == 0)
+		return 0;
+	(void)sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+	return open_failed(db, path, r, e);
 }
 
 static int migrate(struct ledger_db *db, const char *path, int64_t from, struct err *e)
 {
-	for (int64_t v = from; v < LEDGER_VERSION; v++) {
-		int code = sqlite3_exec(db->sql, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	/* Every page is copied or counted on: a large file is read whole here, once. */
+	int r = from > 0 ? db_check_pages(db, path, e) : 0;
 
-		if (code == SQLITE_OK)
-			code = sqlite3_exec(db->sql, migrations[v], NULL, NULL, NULL);
-		if (code == SQLITE_OK)
-			code = sqlite3_exec(db->sql, "COMMIT", NULL, NULL, NULL);
-		int r = failed(db, code);
-		if (r < 0) {
-			(void)sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
-			return err_prefix(e, open_failed(db, path, r, e), "taking it from schema %lld to %lld", (long long)v,
-					  (long long)v + 1);
-		}
+	for (int64_t v = from; r == 0 && v < LEDGER_VERSION; v++) {
+		if (from > 0)
+			log_info("ledger", "%s: from schema %lld to %lld; this reads all of it", path, (long long)v, (long long)v + 1);
+		r = migrate_one(db, path, v, e);
+		if (r < 0)
+			(void)err_prefix(e, r, "taking it from schema %lld to %lld", (long long)v, (long long)v + 1);
 	}
-	return 0;
+	return r;
 }
 
 static int check_version(struct ledger_db *db, const char *path, enum db_mode mode, struct err *e)
@@ -498,7 +397,7 @@ static int prepare(struct ledger_db *db, const char *path, enum db_mode mode, st
 	int from = mode == DB_READ ? DB_FIRST_OF_READERS : 0, to = mode == DB_READ ? DB_STMT_COUNT : DB_FIRST_OF_READERS;
 
 	for (int s = from; s < to; s++) {
-		int code = sqlite3_prepare_v3(db->sql, statements[s], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[s], NULL);
+		int code = sqlite3_prepare_v3(db->sql, ledger_statements[s], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[s], NULL);
 
 		if (code != SQLITE_OK)
 			return open_failed(db, path, failed(db, code), e);
@@ -509,7 +408,8 @@ static int prepare(struct ledger_db *db, const char *path, enum db_mode mode, st
 static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enum db_trust trust, struct err *e)
 {
 	/* 16 MiB of log before it is copied back; it is cut to 64 MiB when a reader kept it long. */
-	static const char writing[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
+	/* auto_vacuum counts where there is no table yet. */
+	static const char writing[] = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
 				      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;";
 	static const char reading[] = "PRAGMA query_only = 1; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
 
@@ -520,7 +420,7 @@ static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enu
 	if (r < 0)
 		return open_failed(db, path, r, e);
 	if (trust != DB_CHECK_HEADER)
-		r = trust == DB_CHECK_ALL ? check_pages(db, path, e) : check_some_pages(db, path, e);
+		r = trust == DB_CHECK_ALL ? db_check_pages(db, path, e) : check_some_pages(db, path, e);
 	if (r == 0)
 		r = check_version(db, path, mode, e);
 	return r < 0 ? r : prepare(db, path, mode, e);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ledger_read.c: reading the ledger: for the start (sums, ids), for people (rows, newest first), for the audit (one moment, all of
- * it). Short questions share one connection; listings and checks open their own, so that a slow reader holds up nobody.
+ * ledger_read.c: reading the ledger: for the start (ids, accounts), for people (rows, newest first). Short questions share one connection;
+ * listings open their own, so that a slow reader holds up nobody. Sums: ledger_sums.c; one moment of all of it: ledger_view.c.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/str.h"
 #include "spend/ledger_db.h"
 
 #define ROWS_DEFAULT 100
@@ -32,18 +34,6 @@ static int ask(struct ledger *l, enum ledger_stmt s, const struct db_value *valu
 	}
 	ledger_reader_unlock(l, r < 0 && r != -EBUSY);
 	return r;
-}
-
-int ledger_spent_between(struct ledger *l, const char *account, int64_t from_s, int64_t to_s, nanousd *ret, struct err *e)
-{
-	const struct db_value values[] = { DB_T(account), DB_I(from_s), DB_I(to_s) };
-	int64_t sum = 0;
-	int r = ask(l, DB_SPENT, values, 3, &sum, e);
-
-	if (r < 0)
-		return r;
-	*ret = sum;
-	return 0;
 }
 
 int ledger_spent(struct ledger *l, const char *account, int64_t from_s, nanousd *ret, struct err *e)
@@ -105,12 +95,23 @@ struct account_listing {
 static void account_row(struct ledger_db *db, enum ledger_stmt s, void *ctx)
 {
 	struct account_listing *listing = ctx;
-	struct account_spec a = { .floor = db_i64(db, s, 7), .paused = db_i64(db, s, 8) };
+	struct account_spec a = { .floor = db_i64(db, s, 7), .paused = db_i64(db, s, 8), .reset_minute = (int32_t)db_i64(db, s, 10),
+				  .raise_until_s = db_i64(db, s, 16), .clamp = db_i64(db, s, 17) };
+	const char *rules = db_chars(db, s, 18);
+	struct err e;
 
 	db_text(db, s, 0, a.name, sizeof(a.name));
 	db_text(db, s, 1, a.parent, sizeof(a.parent));
-	for (int k = 0; k < WINDOW_COUNT; k++)
+	db_text(db, s, 9, a.zone, sizeof(a.zone));
+	for (int k = 0; k < WINDOW_COUNT; k++) {
 		a.limits[k] = db_i64(db, s, 2 + k);
+		a.raise[k] = db_i64(db, s, 11 + k);
+	}
+	/* Rules that cannot be read are no rules: the account stands still until a person looks. */
+	if (rules_parse(rules, strlen(rules), &a.rules, &e) < 0) {
+		log_error("ledger", "account \"%s\": its rules cannot be read (%s): paused; set them again, then resume it", a.name, e.text);
+		a.paused = true;
+	}
 	listing->fn(listing->ctx, &a);
 }
 
@@ -202,6 +203,9 @@ static void refusal_row(struct ledger_db *db, enum ledger_stmt s, void *ctx)
 	why->needed = db_i64(db, s, 10);
 	why->reset_s = db_i64(db, s, 11);
 	db_text(db, s, 12, why->detail, sizeof(why->detail));
+	db_text(db, s, 13, why->rule, sizeof(why->rule));
+	why->retry_s = db_i64(db, s, 14);
+	row.dry_run = db_i64(db, s, 15);
 	db_text(db, s, 12, row.what, sizeof(row.what));
 	listing->fn(listing->ctx, &row);
 }
@@ -211,8 +215,15 @@ static void change_row(struct ledger_db *db, enum ledger_stmt s, void *ctx)
 	struct row_listing *listing = ctx;
 	struct ledger_row row = { .at_ns = db_i64(db, s, 0) };
 
+	char verb[256];
+
 	db_text(db, s, 1, row.who, sizeof(row.who));
-	db_text(db, s, 2, row.what, sizeof(row.what));
+	db_text(db, s, 2, verb, sizeof(verb));
+	db_text(db, s, 3, row.subject, sizeof(row.subject));
+	(void)str_copy(row.verb, sizeof(row.verb), str_of(verb));
+	(void)snprintf(row.what, sizeof(row.what), "%.190s%s%s", verb, row.subject[0] ? " " : "", row.subject);
+	row.before = db_chars(db, s, 4);
+	row.after = db_chars(db, s, 5);
 	listing->fn(listing->ctx, &row);
 }
 
@@ -223,173 +234,46 @@ static int64_t in_ns(int64_t s, int64_t if_open)
 	return s > INT64_MAX / LEDGER_NS_PER_S ? INT64_MAX : s * LEDGER_NS_PER_S;
 }
 
+/* Which accounts have an agent's calls: its own, almost always. */
+static bool has_other_accounts(struct ledger *l, const char *agent)
+{
+	const struct db_value values[] = { DB_T(agent) };
+	int64_t one = 0;
+
+	return ask(l, DB_SEEN, values, 1, &one, NULL) != 0;
+}
+
+#define READ_VALUES 12
+
+static int read_calls(struct ledger *l, const struct ledger_query *q, struct db_value *values, struct row_listing *listing, struct err *e)
+{
+	bool one_agent = q->agent && *q->agent, one_account = q->account && *q->account;
+	enum ledger_stmt s = one_account ? DB_CALLS_OF_ACCOUNT : DB_CALLS;
+
+	if (one_agent && !one_account) {
+		s = has_other_accounts(l, q->agent) ? DB_CALLS_OF_AGENT : DB_CALLS_OF_ACCOUNT;
+		if (s == DB_CALLS_OF_ACCOUNT)
+			values[5] = DB_T(q->agent);
+	}
+	return each(l, s, values, READ_VALUES, call_row, listing, e);
+}
+
 int ledger_read(struct ledger *l, const struct ledger_query *q, void (*fn)(void *ctx, const struct ledger_row *), void *ctx,
 		struct err *e)
 {
 	struct row_listing listing = { fn, ctx };
-	bool one_agent = q->agent && *q->agent;
-	const struct db_value values[] = {
+	struct db_value values[READ_VALUES] = {
 		DB_I(in_ns(q->since_s, 0)), DB_I(in_ns(q->until_s, INT64_MAX)), DB_T_OR_ANY(q->provider), DB_T_OR_ANY(q->model),
-		DB_I(q->limit > 0 ? q->limit : ROWS_DEFAULT), DB_T(one_agent ? q->agent : ""),
+		DB_I(q->limit > 0 ? q->limit : ROWS_DEFAULT), DB_T_OR_ANY(q->account), DB_T_OR_ANY(q->agent),
+		DB_I_OR_ANY(q->pid, !q->pid), DB_I_OR_ANY(q->cgroup_id, !q->cgroup_id),
+		DB_I_OR_ANY(q->status < 0 ? 0 : q->status, !q->status), DB_I_OR_ANY(1, !q->estimated),
+		DB_I_OR_ANY(q->min_cost, q->min_cost <= 0),
 	};
+	bool one_agent = q->agent && *q->agent;
 
 	if (q->changes) /* ?3 and ?4 are not used there, but numbered */
-		return each(l, DB_CHANGES, values, 5, change_row, &listing, e);
+		return each(l, DB_CHANGES, values, 6, change_row, &listing, e);
 	if (q->refusals)
-		return each(l, one_agent ? DB_REFUSALS_OF_AGENT : DB_REFUSALS, values, 5 + one_agent, refusal_row, &listing, e);
-	return each(l, one_agent ? DB_CALLS_OF_AGENT : DB_CALLS, values, 5 + one_agent, call_row, &listing, e);
-}
-
-/* ---- one moment */
-
-struct ledger_view {
-	struct ledger_db *db;
-	bool begun;
-};
-
-int ledger_view_open(struct ledger *l, struct ledger_view **ret, struct err *e)
-{
-	struct ledger_view *v = calloc(1, sizeof(*v));
-
-	if (!v)
-		return err_set(e, ENOMEM, "ledger: out of memory");
-	int r = db_open(ledger_path(l), DB_READ, DB_CHECK_HEADER, &v->db, e);
-
-	if (r < 0) {
-		free(v);
-		return r;
-	}
-	*ret = v;
-	return 0;
-}
-
-int ledger_view_begin(struct ledger_view *v)
-{
-	int r = db_run(v->db, DB_BEGIN_VIEW, NULL, 0);
-
-	if (r == 0)
-		r = db_run(v->db, DB_TOUCH, NULL, 0); /* BEGIN alone fixes nothing: the first read does */
-	v->begun = r == 0;
-	return r;
-}
-
-void ledger_view_close(struct ledger_view *v)
-{
-	if (!v)
-		return;
-	if (v->begun)
-		(void)db_run(v->db, DB_END_VIEW, NULL, 0);
-	db_close(v->db);
-	free(v);
-}
-
-int ledger_view_hours(struct ledger_view *v,
-		      void (*fn)(void *ctx, const char *account, int64_t hour_s, nanousd cost, uint64_t calls), void *ctx)
-{
-	int r = db_start(v->db, DB_HOURS, NULL, 0);
-
-	if (r < 0)
-		return r;
-	while ((r = db_next(v->db, DB_HOURS)) == 1) {
-		char account[GATE_NAME_MAX];
-
-		db_text(v->db, DB_HOURS, 0, account, sizeof(account));
-		fn(ctx, account, db_i64(v->db, DB_HOURS, 1), db_i64(v->db, DB_HOURS, 2), (uint64_t)db_i64(v->db, DB_HOURS, 3));
-	}
-	db_end(v->db, DB_HOURS);
-	return r;
-}
-
-int ledger_view_places(struct ledger_view *v, void (*fn)(void *ctx, const struct ledger_place *), void *ctx)
-{
-	struct place_listing listing = { fn, ctx };
-	int r = db_start(v->db, DB_PLACES, NULL, 0);
-
-	if (r < 0)
-		return r;
-	while ((r = db_next(v->db, DB_PLACES)) == 1)
-		place_row(v->db, DB_PLACES, &listing);
-	db_end(v->db, DB_PLACES);
-	return r;
-}
-
-int ledger_view_has_call(struct ledger_view *v, uint64_t call_id)
-{
-	const struct db_value values[] = { DB_I(call_id) };
-	int r = db_start(v->db, DB_HAS_CALL, values, 1);
-
-	if (r < 0)
-		return r;
-	r = db_next(v->db, DB_HAS_CALL);
-	db_end(v->db, DB_HAS_CALL);
-	return r;
-}
-
-/* ---- checking */
-
-static int check_integrity(struct ledger *l, struct ledger_db *db, struct err *e)
-{
-	char text[200] = "";
-	int r = db_start(db, DB_INTEGRITY, NULL, 0);
-
-	if (r == 0 && (r = db_next(db, DB_INTEGRITY)) == 1)
-		db_text(db, DB_INTEGRITY, 0, text, sizeof(text));
-	db_end(db, DB_INTEGRITY);
-	if (r == 1 && strcmp(text, "ok") == 0)
-		return 0;
-	return err_set(e, EUCLEAN, "ledger %s: is damaged: integrity_check says \"%s\"; put back a backup, or recover what can be read with "
-		       "sqlite3's .recover", ledger_path(l), r < 0 ? db_error(db) : text);
-}
-
-static int check_hours(struct ledger *l, struct ledger_db *db, enum ledger_stmt s, struct err *e)
-{
-	int r = db_start(db, s, NULL, 0);
-
-	if (r == 0 && (r = db_next(db, s)) == 1) {
-		char account[GATE_NAME_MAX];
-
-		db_text(db, s, 0, account, sizeof(account));
-		r = err_set(e, EUCLEAN, "ledger %s: account \"%s\", hour beginning %lld: the rows add up to %lld nano-dollars in %lld calls, "
-			    "the hour's sum says %lld in %lld", ledger_path(l), account, (long long)db_i64(db, s, 1),
-			    (long long)db_i64(db, s, 2), (long long)db_i64(db, s, 3), (long long)db_i64(db, s, 4),
-			    (long long)db_i64(db, s, 5));
-	} else if (r < 0) {
-		(void)err_set(e, -r, "ledger %s: cannot be read: %s", ledger_path(l), db_error(db));
-	}
-	db_end(db, s);
-	return r;
-}
-
-static int check_rows(struct ledger *l, struct ledger_db *db, struct err *e)
-{
-	int r = db_start(db, DB_ODD_ROW, NULL, 0);
-
-	if (r == 0 && (r = db_next(db, DB_ODD_ROW)) == 1)
-		r = err_set(e, EUCLEAN, "ledger %s: call %lld: cost %lld or start %lld is negative", ledger_path(l),
-			    (long long)db_i64(db, DB_ODD_ROW, 0), (long long)db_i64(db, DB_ODD_ROW, 1),
-			    (long long)db_i64(db, DB_ODD_ROW, 2));
-	db_end(db, DB_ODD_ROW);
-	return r;
-}
-
-int ledger_check(struct ledger *l, struct err *e)
-{
-	struct ledger_view *v;
-	int r = ledger_view_open(l, &v, e);
-
-	if (r < 0)
-		return r;
-	r = ledger_view_begin(v);
-	if (r < 0)
-		(void)err_set(e, -r, "ledger %s: cannot be read: %s", ledger_path(l), db_error(v->db));
-	if (r == 0)
-		r = check_integrity(l, v->db, e);
-	if (r == 0)
-		r = check_rows(l, v->db, e);
-	if (r == 0)
-		r = check_hours(l, v->db, DB_ROWS_NOT_IN_HOURS, e);
-	if (r == 0)
-		r = check_hours(l, v->db, DB_HOURS_NOT_IN_ROWS, e);
-	ledger_view_close(v);
-	return r;
+		return each(l, one_agent ? DB_REFUSALS_OF_AGENT : DB_REFUSALS, values, one_agent ? 7 : 6, refusal_row, &listing, e);
+	return read_calls(l, q, values, &listing, e);
 }

@@ -20,41 +20,11 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "spend/ledger_db.h"
-#include "spend/ledger_item.h"
+#include "spend/ledger_own.h"
 
-#define GATHER_NS 5000000L /* 5 ms */
+#define GATHER_NS (LEDGER_GATHER_MS * 1000000L)
 #define RETRY_NS INT64_C(1000000000)
 #define CLOSE_WAIT_NS INT64_C(5000000000)
-#define REFUSALS_QUEUED_MAX 4096
-
-struct queue {
-	struct item *first, **end;
-};
-
-struct ledger {
-	char *path;
-	struct ledger_calls calls;
-	void *ctx;
-	pthread_t thread;
-	bool may_write;  /* not opened by ledger_peek */
-	bool has_thread; /* false: whoever opened it calls ledger_step */
-
-	pthread_mutex_t lock;
-	pthread_cond_t work, done; /* monotonic */
-	struct queue queue;        /* not yet taken by the writer */
-	size_t ncalls, nrefusals;  /* queued or being written */
-	uint64_t refusals_lost;
-	bool stopping;
-	int64_t stop_by_ns;
-	atomic_bool healthy;
-
-	struct ledger_db *db; /* the writer's; NULL = to be opened again */
-	bool suspect;         /* the next opening reads every page */
-
-	pthread_mutex_t read_lock;
-	struct ledger_db *reader;
-};
 
 /* ---- queues */
 
@@ -64,7 +34,7 @@ static void queue_init(struct queue *q)
 	q->end = &q->first;
 }
 
-static void queue_add(struct queue *q, struct item *it)
+void queue_add(struct queue *q, struct item *it)
 {
 	it->next = NULL;
 	*q->end = it;
@@ -110,14 +80,23 @@ static bool has_call(const struct queue *group)
 	return false;
 }
 
+static int write_rows(struct ledger *l, const struct queue *group)
+{
+	int r = 0;
+
+	tally_clear(l->tally);
+	for (const struct item *it = group->first; r == 0 && it; it = it->next)
+		r = item_write(l->db, l->tally, it);
+	return r == 0 ? tally_write(l->tally, l->db) : r;
+}
+
 static int write_group(struct ledger *l, const struct queue *group, struct err *e)
 {
 	int r = db_run(l->db, DB_BEGIN, NULL, 0);
 
 	if (r < 0)
 		return group_error(l, r, e);
-	for (const struct item *it = group->first; r == 0 && it; it = it->next)
-		r = item_write(l->db, it);
+	r = write_rows(l, group);
 	if (r == 0) {
 		if (has_call(group))
 			CRASH_POINT("ledger-before-commit");
@@ -175,7 +154,7 @@ static void item_over(struct ledger *l, struct item *it, int result)
 		(void)pthread_cond_broadcast(&l->done);
 	}
 	(void)pthread_mutex_unlock(&l->lock);
-	free(it);
+	item_free(it);
 }
 
 static void group_durable(struct ledger *l, struct queue *group)
@@ -184,7 +163,7 @@ static void group_durable(struct ledger *l, struct queue *group)
 
 	for (struct item *it = group->first; it; it = next) {
 		next = it->next;
-		if (it->kind == ITEM_CALL && l->calls.durable)
+		if (it->kind == ITEM_CALL && l->calls.durable && it->call.slot != LEDGER_NO_SLOT)
 			l->calls.durable(l->ctx, it->call.slot);
 		item_over(l, it, 0);
 	}
@@ -209,8 +188,10 @@ static void group_failed(struct ledger *l, struct queue *group)
 	(void)pthread_mutex_unlock(&l->lock);
 }
 
-static void set_health(struct ledger *l, bool healthy, const char *why)
+void set_health(struct ledger *l, bool healthy, const char *why)
 {
+	if (healthy && atomic_load(&l->damaged))
+		return;
 	if (atomic_exchange(&l->healthy, healthy) == healthy)
 		return;
 	if (healthy)
@@ -262,18 +243,71 @@ static void gather(struct ledger *l)
 	(void)pthread_mutex_lock(&l->lock);
 }
 
-/* Everything that is queued; empty = it is time to go. */
-static struct queue next_group(struct ledger *l)
+static bool has_work(const struct ledger *l)
+{
+	return l->queue.first || l->prune || holds_are_due(l->holds);
+}
+
+/* Everything that is queued, then the calls that are still in flight: what ends one of these comes in a later group. */
+static void take_group(struct ledger *l, struct queue *ret)
+{
+	struct item *it;
+
+	queue_init(ret);
+	if (l->queue.first)
+		*ret = queue_take(&l->queue);
+	while ((it = holds_take(l->holds)))
+		queue_add(ret, it);
+}
+
+/* False = time to go. */
+static bool next_group(struct ledger *l, struct queue *ret)
 {
 	(void)pthread_mutex_lock(&l->lock);
-	while (!l->queue.first && !l->stopping)
+	while (!has_work(l) && !l->stopping)
 		(void)pthread_cond_wait(&l->work, &l->lock);
 	if (!l->stopping)
 		gather(l);
-	struct queue group = queue_take(&l->queue);
+	bool more = has_work(l);
+
+	take_group(l, ret);
+	(void)pthread_mutex_unlock(&l->lock);
+	return more;
+}
+
+/* ---- a batch of pruning: a transaction of its own, since its failure (a full disk under the copy) is nobody else's */
+
+static int prune_transaction(struct ledger *l, struct prune_batch *b)
+{
+	int r = db_run(l->db, DB_BEGIN, NULL, 0);
+
+	if (r < 0)
+		return r;
+	tally_clear(l->tally);
+	r = prune_batch_write(b, l->db, l->tally);
+	if (r == 0)
+		r = db_run(l->db, DB_COMMIT, NULL, 0);
+	if (r < 0)
+		(void)db_run(l->db, DB_ROLLBACK, NULL, 0);
+	return r;
+}
+
+static void run_prune(struct ledger *l)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	struct prune_batch *b = l->prune;
 
 	(void)pthread_mutex_unlock(&l->lock);
-	return group;
+	if (!b)
+		return;
+	int r = l->db ? prune_transaction(l, b) : -EIO;
+
+	(void)pthread_mutex_lock(&l->lock);
+	l->prune = NULL;
+	l->prune_waiter->result = r;
+	l->prune_waiter->is_done = true;
+	(void)pthread_cond_broadcast(&l->done);
+	(void)pthread_mutex_unlock(&l->lock);
 }
 
 /* Waits a second between attempts. False: the daemon is stopping and has waited long enough. */
@@ -315,13 +349,13 @@ static int write_round(struct ledger *l, struct queue *group)
 static void *writer(void *arg)
 {
 	struct ledger *l = arg;
+	struct queue group;
 
-	for (;;) {
-		struct queue group = next_group(l);
+	while (next_group(l, &group)) {
+		int r = group.first ? write_round(l, &group) : 0;
 
-		if (!group.first)
-			break;
-		if (write_round(l, &group) < 0 && !may_try_again(l))
+		run_prune(l);
+		if (r < 0 && !may_try_again(l))
 			break;
 	}
 	return NULL;
@@ -329,12 +363,16 @@ static void *writer(void *arg)
 
 int ledger_step(struct ledger *l)
 {
+	struct queue group;
+
 	ASSERT(!l->has_thread);
 	(void)pthread_mutex_lock(&l->lock);
-	struct queue group = queue_take(&l->queue);
-
+	take_group(l, &group);
 	(void)pthread_mutex_unlock(&l->lock);
-	return group.first ? write_round(l, &group) : 0;
+	int r = group.first ? write_round(l, &group) : 0;
+
+	run_prune(l);
+	return r;
 }
 
 /* ---- opening and closing */
@@ -353,6 +391,8 @@ static void ledger_free(struct ledger *l)
 {
 	db_close(l->db);
 	db_close(l->reader);
+	holds_free(l->holds);
+	tally_free(l->tally);
 	(void)pthread_mutex_destroy(&l->lock);
 	(void)pthread_mutex_destroy(&l->read_lock);
 	(void)pthread_cond_destroy(&l->work);
@@ -374,7 +414,9 @@ static struct ledger *ledger_alloc(const char *path)
 	queue_init(&l->queue);
 	atomic_init(&l->healthy, true);
 	l->path = strdup(path);
-	if (!l->path) {
+	l->holds = holds_new();
+	l->tally = tally_new();
+	if (!l->path || !l->holds || !l->tally) {
 		ledger_free(l);
 		return NULL;
 	}
@@ -412,6 +454,7 @@ int ledger_open(const char *path, const struct ledger_calls *calls, void *ctx, s
 		ledger_free(l);
 		return err_set(e, r, "ledger %s: its thread cannot be started: %s", path, strerror(r));
 	}
+	background_start(l);
 	*ret = l;
 	return 0;
 }
@@ -445,6 +488,7 @@ int ledger_close(struct ledger *l)
 		(void)pthread_cond_broadcast(&l->work);
 		(void)pthread_mutex_unlock(&l->lock);
 		(void)pthread_join(l->thread, NULL);
+		background_stop(l);
 	}
 	struct queue left = queue_take(&l->queue);
 
@@ -455,120 +499,6 @@ int ledger_close(struct ledger *l)
 	}
 	ledger_free(l);
 	return r;
-}
-
-/* ---- queueing */
-
-static struct item *item_new(enum item_kind kind)
-{
-	struct item *it = calloc(1, sizeof(*it));
-
-	/* A charge without a row would be lost money. Dying here is not: its slot is CHARGED, the next start writes the row. */
-	ASSERT(it);
-	it->kind = kind;
-	return it;
-}
-
-static void submit(struct ledger *l, struct item *it)
-{
-	ASSERT(l->may_write);
-	(void)pthread_mutex_lock(&l->lock);
-	l->ncalls += it->kind == ITEM_CALL;
-	l->nrefusals += it->kind == ITEM_REFUSAL;
-	bool was_empty = !l->queue.first;
-
-	queue_add(&l->queue, it);
-	if (was_empty)
-		(void)pthread_cond_signal(&l->work);
-	(void)pthread_mutex_unlock(&l->lock);
-}
-
-static int submit_and_wait(struct ledger *l, struct item *it)
-{
-	struct waiter w = { 0 };
-
-	it->waiter = &w;
-	submit(l, it);
-	if (!l->has_thread)
-		(void)ledger_step(l);
-	(void)pthread_mutex_lock(&l->lock);
-	while (!w.is_done)
-		(void)pthread_cond_wait(&l->done, &l->lock);
-	(void)pthread_mutex_unlock(&l->lock);
-	return w.result;
-}
-
-#define COPY_TEXT(to, from) ((void)str_copy(to, sizeof(to), str_of((from) ? (from) : "")))
-
-void ledger_call(struct ledger *l, const struct ledger_call *c)
-{
-	struct item *it = item_new(ITEM_CALL);
-
-	it->call = *c;
-	ASSERT(c->cost >= 0 && c->call_id <= INT64_MAX);
-	it->call.started_ns = c->started_ns < 0 ? 0 : c->started_ns;
-	submit(l, it);
-}
-
-void ledger_refusal(struct ledger *l, const char *agent, const char *provider, const char *model,
-		    const struct refusal *why, int64_t at_ns)
-{
-	(void)pthread_mutex_lock(&l->lock);
-	bool is_full = l->nrefusals >= REFUSALS_QUEUED_MAX;
-
-	l->refusals_lost += is_full;
-	(void)pthread_mutex_unlock(&l->lock);
-	if (is_full)
-		return;
-	struct item *it = item_new(ITEM_REFUSAL);
-
-	COPY_TEXT(it->refusal.agent, agent);
-	COPY_TEXT(it->refusal.provider, provider);
-	COPY_TEXT(it->refusal.model, model);
-	it->refusal.why = *why;
-	it->refusal.at_ns = at_ns;
-	submit(l, it);
-}
-
-int ledger_change(struct ledger *l, const char *who, const char *what, int64_t at_ns)
-{
-	struct item *it = item_new(ITEM_CHANGE);
-
-	COPY_TEXT(it->change.who, who);
-	COPY_TEXT(it->change.what, what);
-	it->change.at_ns = at_ns;
-	return submit_and_wait(l, it);
-}
-
-int ledger_save_account(struct ledger *l, const struct account_spec *a, bool removed)
-{
-	struct item *it = item_new(ITEM_ACCOUNT);
-
-	it->account = *a;
-	it->removed = removed;
-	return submit_and_wait(l, it);
-}
-
-int ledger_save_agent(struct ledger *l, const struct ledger_agent *a, bool removed)
-{
-	struct item *it = item_new(ITEM_AGENT);
-
-	it->agent = *a;
-	it->removed = removed;
-	return submit_and_wait(l, it);
-}
-
-int ledger_save_places(struct ledger *l, const struct ledger_place *places, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct item *it = item_new(ITEM_PLACE);
-
-		it->place = places[i];
-		if (i + 1 == n) /* rows are written in order: the last one speaks for all */
-			return submit_and_wait(l, it);
-		submit(l, it);
-	}
-	return 0;
 }
 
 /* ---- looking */

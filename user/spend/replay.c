@@ -8,14 +8,88 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "spend/places.h"
+#include "spend/replay_own.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define CLOCK_DOUBT_NS (48 * 3600 * NS_PER_S)
 
+static void nothing(void *ctx)
+{
+	(void)ctx;
+}
+
+/* ---- holds that were written ahead */
+
+struct slots {
+	struct map *by_id; /* call id -> struct gate_hold, of slots in use */
+	const struct gate_hold *holds;
+};
+
+static struct str id_key(const uint64_t *id)
+{
+	return (struct str){ (const char *)id, sizeof(*id) };
+}
+
+static int find_slots(const struct budget_snapshot *s, struct slots *ret)
+{
+	ret->by_id = map_new();
+	if (!ret->by_id)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->nholds; i++) {
+		struct gate_hold *h = &s->holds[i];
+		uint64_t id = h->call_id;
+
+		if (h->state != GATE_HOLD_FREE && map_put(ret->by_id, id_key(&id), h, NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* With its slot gone the machine went down, not only the daemon: whatever was sent is charged. Towards over, never dropped. */
+static enum ledger_fate fate(void *ctx, const struct ledger_hold *hold)
+{
+	const struct slots *s = ctx;
+	const struct gate_hold *h = map_find(s->by_id, id_key(&hold->call_id));
+
+	if (!h)
+		return LEDGER_HOLD_CHARGE;
+	return h->state == GATE_HOLD_HELD ? LEDGER_HOLD_DROP : LEDGER_HOLD_KEEP;
+}
+
+static int settle_power_cut(struct budget *b, struct ledger *l, struct err *e)
+{
+	struct budget_snapshot snapshot = { 0 };
+	struct ledger_taken taken = { 0 };
+	struct slots slots = { 0 };
+	char usd[32];
+	int r = budget_snapshot(b, nothing, NULL, &snapshot);
+
+	if (r == 0)
+		r = find_slots(&snapshot, &slots);
+	if (r < 0)
+		(void)err_set(e, -r, "calls in flight: out of memory");
+	else
+		r = ledger_take_holds(l, fate, &slots, &taken, e);
+	map_free(slots.by_id, NULL);
+	free(snapshot.accounts);
+	free(snapshot.holds);
+	if (r == 0 && taken.charged)
+		log_warn("ledger", "%zu calls were in flight when the machine went down: charged at what was held for them (%s)", taken.charged,
+			 usd_show(taken.cost, usd, sizeof(usd)));
+	return r;
+}
+
 int replay_begin(struct budget *b, struct ledger *l, int64_t now_ns, struct err *e)
 {
+	if (now_ns < 0)
+		return err_set(e, EINVAL, "the clock stands before 1970; set it");
+	int r = settle_power_cut(b, l, e);
+
+	if (r < 0)
+		return r;
 	int64_t newest = ledger_newest_start_ns(l), seen = newest > now_ns ? newest : now_ns;
 
 	if (newest > now_ns + CLOCK_DOUBT_NS) {
@@ -26,8 +100,6 @@ int replay_begin(struct budget *b, struct ledger *l, int64_t now_ns, struct err 
 		log_warn("ledger", "the clock is %lld s behind the newest call; windows wait until it has caught up",
 			 (long long)((newest - now_ns) / NS_PER_S));
 	}
-	if (now_ns < 0)
-		return err_set(e, EINVAL, "the clock stands before 1970; set it");
 	budget_seed(b, ledger_max_call_id(l), seen);
 	return 0;
 }
@@ -39,28 +111,27 @@ static uint32_t lives(void *ctx, const char *name)
 	return budget_find(ctx, name);
 }
 
-/* What is known about a name before it lives again. */
+/* What counts for a name that lives again: its own, and that of removed accounts below it. */
 struct comeback {
 	struct budget *b;
 	struct ledger *l;
 	struct places *places;
 	const char *name;
-	const struct account_view *view;
-	nanousd spent[WINDOW_COUNT];
+	/* The sum that is being made. */
+	int64_t from_s, to_s;
+	nanousd sum;
 	int error;
 	struct err *e;
 };
 
 static void add_spent(struct comeback *c, const char *account)
 {
-	for (int k = 0; c->error == 0 && k < WINDOW_COUNT; k++) {
-		const struct window_view *w = &c->view->windows[k];
-		nanousd one = 0;
+	nanousd one = 0;
 
-		c->error = ledger_spent_between(c->l, account, w->start_s, w->end_s ? w->end_s : INT64_MAX, &one, c->e);
-		if (c->error == 0 && __builtin_add_overflow(c->spent[k], one, &c->spent[k]))
-			c->spent[k] = INT64_MAX;
-	}
+	if (c->error == 0)
+		c->error = ledger_spent_between(c->l, account, c->from_s, c->to_s, &one, c->e);
+	if (c->error == 0 && __builtin_add_overflow(c->sum, one, &c->sum))
+		c->sum = INT64_MAX;
 }
 
 /* A removed account below the one that comes back: its money counts there again. */
@@ -77,21 +148,17 @@ static void add_if_below(void *ctx, const char *account, const char *parent)
 		add_spent(c, account);
 }
 
-static int restore(struct comeback *c, uint32_t index, uint32_t counted_at)
+static int spent_of(void *ctx, int64_t from_s, int64_t to_s, nanousd *ret)
 {
-	struct account_view v;
-	int64_t start_s[WINDOW_COUNT];
+	struct comeback *c = ctx;
 
-	if (budget_view(c->b, index, 0, &v) < 0)
-		return err_set(c->e, ENOENT, "account \"%s\" went away while it was made", c->name);
-	for (int k = 0; k < WINDOW_COUNT; k++)
-		start_s[k] = v.windows[k].start_s;
-	c->view = &v;
+	c->from_s = from_s;
+	c->to_s = to_s;
+	c->sum = 0;
 	add_spent(c, c->name);
 	if (c->places && c->error == 0)
 		places_each(c->places, add_if_below, c);
-	if (c->error == 0)
-		budget_restore_from(c->b, index, c->spent, start_s, counted_at);
+	*ret = c->sum;
 	return c->error;
 }
 
@@ -128,7 +195,9 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
 	if (r == 0)
 		r = budget_set_account(b, spec, now_s, &index, e);
 	if (r == 0 && is_new) {
-		r = restore(&c, index, counted_at);
+		r = budget_restore_by(b, index, counted_at, spent_of, &c);
+		if (r == 0 && budget_is_open(b))
+			r = replay_models(b, l, index, e);
 		if (r < 0)
 			(void)budget_remove_account(b, spec->name, NULL);
 	}
@@ -138,65 +207,50 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
 	return r;
 }
 
-/* ---- accounts that are gone */
+/* ---- accounts that are gone: each of them counts where it stood, at the first account above it that lives */
 
 struct gone {
 	struct budget *b;
+	struct ledger *l;
 	const struct places *places;
-	const struct account_view *any; /* windows are the same for all accounts */
-	char name[GATE_NAME_MAX];       /* whose hours are being added */
-	uint32_t counts_at;             /* 0 = it lives, or nothing above it does */
-	nanousd spent[WINDOW_COUNT];
+	char name[GATE_NAME_MAX];
 	size_t names;
+	int error;
+	struct err *e;
 };
 
-static void gone_flush(struct gone *g)
+static int spent_of_gone(void *ctx, int64_t from_s, int64_t to_s, nanousd *ret)
 {
-	if (g->counts_at) {
-		budget_restore(g->b, g->counts_at, g->spent);
-		g->names++;
-	}
-	memset(g->spent, 0, sizeof(g->spent));
-	g->counts_at = 0;
+	const struct gone *g = ctx;
+
+	return ledger_spent_between(g->l, g->name, from_s, to_s, ret, g->e);
 }
 
-static void gone_hour(void *ctx, const char *account, int64_t hour_s, nanousd cost, uint64_t calls)
+static void gone_hour(void *ctx, const struct ledger_hour *h)
 {
 	struct gone *g = ctx;
 
-	(void)calls;
-	if (strcmp(account, g->name) != 0) {
-		gone_flush(g);
-		(void)str_copy(g->name, sizeof(g->name), str_of(account));
-		if (budget_find(g->b, account) == 0)
-			g->counts_at = places_living(g->places, account, lives, g->b, NULL, NULL);
-	}
-	if (g->counts_at == 0)
+	if (g->error < 0 || strcmp(h->account, g->name) == 0)
 		return;
-	for (int k = 0; k < WINDOW_COUNT; k++) {
-		const struct window_view *w = &g->any->windows[k];
+	(void)str_copy(g->name, sizeof(g->name), str_of(h->account));
+	uint32_t at = budget_find(g->b, g->name) ? 0 : places_living(g->places, g->name, lives, g->b, NULL, NULL);
 
-		if (hour_s >= w->start_s && (w->end_s == 0 || hour_s < w->end_s))
-			g->spent[k] += cost;
-	}
+	if (!at)
+		return;
+	g->error = budget_restore_by(g->b, at, 0, spent_of_gone, g);
+	g->names++;
 }
 
-static int restore_gone(struct budget *b, struct ledger_view *v, const struct places *places, int64_t now_s, size_t *ret_names)
+static int restore_gone(struct budget *b, struct ledger *l, struct ledger_view *v, const struct places *places, size_t *ret_names,
+			struct err *e)
 {
-	struct account_view any;
-	struct gone g = { .b = b, .places = places, .any = &any };
-	uint32_t i = 1, end = (uint32_t)budget_accounts_end(b);
-
-	(void)budget_roll(b, now_s);
-	while (i < end && budget_view(b, i, now_s, &any) < 0)
-		i++;
-	if (i >= end)
-		return 0; /* no accounts */
+	struct gone g = { .b = b, .l = l, .places = places, .e = e };
 	int r = ledger_view_hours(v, gone_hour, &g);
 
-	gone_flush(&g);
+	if (r < 0)
+		return err_set(e, -r, "ledger: what removed accounts spent cannot be read: %s; see `purse audit`", strerror(-r));
 	*ret_names = g.names;
-	return r;
+	return g.error;
 }
 
 /* Where every living account stands, for the day when it is gone. */
@@ -293,13 +347,16 @@ int replay_finish(struct budget *b, struct ledger *l, int64_t now_s, struct repl
 
 	if (r < 0)
 		return r;
+	(void)budget_roll(b, now_s);
 	r = ledger_view_begin(v);
 	if (r == 0)
 		r = places_read(v, &places);
-	if (r == 0)
-		r = restore_gone(b, v, places, now_s, &counts.gone_accounts);
 	if (r < 0)
-		(void)err_set(e, -r, "ledger: what removed accounts spent cannot be read: %s; see `purse audit`", strerror(-r));
+		(void)err_set(e, -r, "ledger: the places of accounts cannot be read: %s; see `purse audit`", strerror(-r));
+	if (r == 0)
+		r = restore_gone(b, l, v, places, &counts.gone_accounts, e);
+	if (r == 0)
+		r = replay_models_all(b, v, places, e);
 	ledger_view_close(v);
 	if (r == 0 && (r = save_places(b, l, places)) < 0)
 		(void)err_set(e, -r, "ledger: the places of accounts cannot be written: %s", strerror(-r));

@@ -3,7 +3,7 @@
  * replay.h: from the ledger and the holds of a dead daemon back to balances. The daemon's start:
  *
  *   budget_new, ledger_open
- *   replay_begin      call ids and time go on above all that was ever seen
+ *   replay_begin      calls whose hold slot did not survive a power cut are charged; call ids and time go on above all that was ever seen
  *   replay_account    for each account, parents first: made, and what it spent counts again
  *   replay_finish     what removed accounts spent counts above them; calls that were in flight are charged, their rows queued
  *   budget_open
@@ -30,6 +30,11 @@ int replay_begin(struct budget *b, struct ledger *l, int64_t now_ns, struct err 
 /* budget_set_account, and if it is new its balance. ret_index may be NULL. On an error nothing was made. */
 int replay_account(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
 		   struct err *e);
+/*
+ * At run time, when limits on models were made or changed, or the account moved: what was spent under its limits on models and those above
+ * it is counted anew from the ledger. Nothing to do: returns at once.
+ */
+int replay_models(struct budget *b, struct ledger *l, uint32_t account, struct err *e);
 int replay_finish(struct budget *b, struct ledger *l, int64_t now_s, struct replay_counts *ret, struct err *e);
 
 #endif
