@@ -16,11 +16,19 @@
 #include "spend/ledger.h"
 #include "spend/price.h"
 
+/* What no price list can say yet: such a call is not made. */
+static bool has_no_price(const struct ask *a)
+{
+	return a->fast || a->geo[0] || a->max_file_searches || a->max_code_sessions || a->images || a->characters || a->audio_ms;
+}
+
 static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct err *e)
 {
 	const struct ask *a = &x->ask;
 	int64_t output = -1;
 
+	if (has_no_price(a))
+		return err_set(e, ERANGE, "the price list has no price for what this request asks for");
 	if (a->unbounded_tools || a->max_searches < 0)
 		return err_set(e, ERANGE, "the tools of this request may loop without a bound; declare one (max_tool_calls, max_uses)");
 	if (a->max_output >= 0 && __builtin_mul_overflow(a->max_output, a->choices, &output))

@@ -86,15 +86,24 @@ static bool is_partial(const struct exchange *x)
 	return x->ask.stream && !x->answer_complete && !x->report.ended;
 }
 
+/* Text that was seen. An event is a token at least, however short. */
+static int64_t bytes_seen(const struct report *r)
+{
+	int64_t least = r->output_events * BOUND_BYTES_PER_TOKEN;
+
+	return r->output_bytes > least ? r->output_bytes : least;
+}
+
 /* Of a stream that was cut: text for the tokens that were made and billed, and were still on their way: a second at its pace. */
 static int64_t bytes_in_flight(const struct exchange *x)
 {
-	int64_t took = x->first_byte_ns ? clock_boot_ns() - x->first_byte_ns : 0;
+	int64_t since = x->bound.text_ns ? x->bound.text_ns : x->first_byte_ns;
+	int64_t took = since ? clock_boot_ns() - since : 0;
 
 	if (!is_partial(x))
 		return 0;
 	return BOUND_BYTES_PER_TOKEN *
-	       bound_in_flight(x->provider->output_rate, bound_text_tokens(x->report.output_bytes), took);
+	       bound_in_flight(x->provider->output_rate, bound_text_tokens(bytes_seen(&x->report)), took);
 }
 
 /* We ended it, not the provider; or it was silent for so long that we did. */
@@ -104,7 +113,7 @@ static nanousd estimate(const struct exchange *x, const struct price *p, enum se
 {
 	const struct report *r = &x->report;
 	bool input_only = rule == SETTLE_INPUT;
-	int64_t bytes = input_only ? 0 : r->output_bytes + bytes_in_flight(x);
+	int64_t bytes = input_only ? 0 : bytes_seen(r) + bytes_in_flight(x);
 	nanousd cost;
 
 	if (rule == SETTLE_HOLD)

@@ -357,6 +357,7 @@ void anthropic_read_event(struct json *j, enum endpoint ep, const struct ask *as
 	read_start(&g, ask);
 	read_block(&g);
 	conclude(&g);
+	output_event(&g.next, r->output_bytes);
 	g.next.ended |= note_is(&g.type, "message_stop");
 	*r = g.next;
 }

@@ -479,6 +479,7 @@ void openai_read_event(struct json *j, const struct openai_traits *t, enum endpo
 	if (responses)
 		read_response_type(&g, name);
 	conclude(&g, ask);
+	output_event(&g.next, r->output_bytes);
 	g.next.ended |= note_is(&g.object, "chat.completion.done"); /* Perplexity, in place of [DONE] */
 	*r = g.next;
 	if (ask && ask->hide_usage && !responses)

@@ -150,6 +150,7 @@ void openai_read_media_event(struct json *j, enum endpoint ep, struct str name, 
 	if (str_is(type, "image_generation.completed"))
 		g.pictures = 1;
 	conclude(&g, ep);
+	output_event(&g.next, r->output_bytes);
 	g.next.ended |= word_value(ends, type, 0) != 0;
 	*r = g.next;
 }

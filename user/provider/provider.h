@@ -111,6 +111,7 @@ struct report {
 	uint64_t code_sessions_seen[8]; /* hashes of the containers that were named; private to the readers */
 	/* For the estimate when no usage comes: bytes of output text (deltas, unescaped) seen so far. */
 	int64_t output_bytes;
+	int64_t output_events; /* streamed events that had such text: no token takes more than one of them */
 	bool output_seen; /* some output began, with or without text */
 	bool reasoning_hidden; /* reasoning happens that the text does not show */
 	bool reasoning_shown;  /* reasoning came as text: private to the readers */

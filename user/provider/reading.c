@@ -218,6 +218,11 @@ void output_text(struct report *r, const struct json_value *v)
 		output_bytes(r, v->s.n);
 }
 
+void output_event(struct report *r, int64_t bytes_before)
+{
+	r->output_events += r->output_bytes > bytes_before;
+}
+
 int token_count(const struct json_value *v, int64_t *ret)
 {
 	if (v->kind == JSON_NULL) {

@@ -80,6 +80,8 @@ bool part_model_answered(char *ret, size_t size, const struct json_value *v);
 /* Notes text of the answer: bytes count for the estimate when no usage comes. */
 void output_text(struct report *r, const struct json_value *v);
 void output_bytes(struct report *r, size_t n);
+/* After an event was read into r: it counts once if it brought text. bytes_before: r->output_bytes before it. */
+void output_event(struct report *r, int64_t bytes_before);
 /* A token count: >= 0, or -1 for null, or -EINVAL for what cannot be one (negative, fraction, over the maximum). */
 int token_count(const struct json_value *v, int64_t *ret);
 /* After a usage was taken into r->usage: is it one that can be believed? */
