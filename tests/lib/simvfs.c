@@ -62,6 +62,8 @@ struct simdisk {
 	bool is_dead;
 	uint64_t countdown[SIMDISK_FAULT_COUNT], times[SIMDISK_FAULT_COUNT];
 	int64_t now_ms;
+	void (*on_death)(void *ctx);
+	void *on_death_ctx;
 };
 
 static void *must(void *p)
@@ -222,8 +224,11 @@ static bool lives(struct handle *h)
 	struct simdisk *d = h->disk;
 
 	d->operations++;
-	if (fails(d, SIMDISK_DEATH))
+	if (fails(d, SIMDISK_DEATH)) {
 		d->is_dead = true;
+		if (d->on_death)
+			d->on_death(d->on_death_ctx);
+	}
 	return !d->is_dead && h->life == d->life;
 }
 
@@ -338,8 +343,13 @@ static int x_sync(sqlite3_file *base, int flags)
 	for (struct pending *w = f->pending; w; w = w->next)
 		pending_apply(f, w, 0, w->n);
 	pending_drop(f);
-	f->on_disk = f->exists; /* the first sync of a new file syncs its folder too */
-	f->has_ghost = false;
+	/* The first sync of a new file syncs the folder too, there is but one: all that was made or deleted in it. */
+	for (struct file *g = h->disk->files; g && !f->on_disk; g = g->next) {
+		g->has_ghost = false;
+		if (g != f)
+			g->on_disk = g->exists;
+	}
+	f->on_disk = f->exists;
 	return SQLITE_OK;
 }
 
@@ -638,6 +648,12 @@ void simdisk_fault(struct simdisk *d, enum simdisk_fault fault, uint64_t n, uint
 {
 	d->countdown[fault] = n;
 	d->times[fault] = times ? times : 1;
+}
+
+void simdisk_on_death(struct simdisk *d, void (*fn)(void *ctx), void *ctx)
+{
+	d->on_death = fn;
+	d->on_death_ctx = ctx;
 }
 
 bool simdisk_is_dead(const struct simdisk *d)

@@ -32,6 +32,8 @@ void simdisk_clock(struct simdisk *d, int64_t now_ns); /* what SQLite takes for 
 
 /* The n-th operation of that kind from now (1 = the next) fails, and with it the `times - 1` after it; n = 0: no more of them. */
 void simdisk_fault(struct simdisk *d, enum simdisk_fault fault, uint64_t n, uint64_t times);
+/* Called at the operation that SIMDISK_DEATH hits. */
+void simdisk_on_death(struct simdisk *d, void (*fn)(void *ctx), void *ctx);
 bool simdisk_is_dead(const struct simdisk *d); /* SIMDISK_DEATH came */
 uint64_t simdisk_operations(const struct simdisk *d);
 
