@@ -16,34 +16,39 @@
 #include "spend/ledger.h"
 #include "spend/price.h"
 
-/* What no price list can say yet: such a call is not made. */
-static bool has_no_price(const struct ask *a)
-{
-	return a->fast || a->geo[0] || a->max_file_searches || a->max_code_sessions || a->images || a->characters || a->audio_ms;
-}
-
 static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct err *e)
 {
 	const struct ask *a = &x->ask;
 	int64_t output = -1;
 
-	if (has_no_price(a))
-		return err_set(e, ERANGE, "the price list has no price for what this request asks for");
-	if (a->unbounded_tools || a->max_searches < 0)
+	if (a->unbounded_tools || a->max_searches < 0 || a->max_file_searches < 0 || a->max_code_sessions < 0)
 		return err_set(e, ERANGE, "the tools of this request may loop without a bound; declare one (max_tool_calls, max_uses)");
 	if (a->max_output >= 0 && __builtin_mul_overflow(a->max_output, a->choices, &output))
 		return err_set(e, ERANGE, "the output bound is out of range");
 	*ret = (struct cost_bounds){
 		.input = a->body_bytes + a->extra_input_tokens,
 		.input_is_model_max = a->input_hidden,
+		.passes = a->passes,
 		.output = output,
 		.choices = a->choices,
 		.cache_write = a->cache_write,
 		.cache_write_1h = a->cache_write_1h,
 		.audio = a->audio,
-		.tier = a->tier,
 		.web_searches = a->max_searches,
-		.multiplier_pct = x->provider->multiplier_pct,
+		.file_searches = a->max_file_searches,
+		.code_sessions = a->max_code_sessions,
+		.images = a->images,
+		.characters = a->characters,
+		.audio_ms = a->audio_ms,
+		.terms = {
+			.tier = a->tier,
+			.fast = a->fast,
+			.geo = a->geo,
+			.multiplier_pct = x->provider->multiplier_pct,
+			.at_s = clock_realtime_ns() / 1000000000,
+			.image_quality = a->image_quality,
+			.image_size = a->image_size,
+		},
 	};
 	return 0;
 }

@@ -29,7 +29,7 @@
 struct verdict {
 	nanousd cost;
 	bool estimated;
-	enum tier tier;
+	struct cost_terms terms; /* as answered, where it says so */
 	const struct price *price;
 };
 
@@ -48,7 +48,7 @@ static bool cost_of_parts(const struct exchange *x, struct verdict *v)
 		const struct price *p = part->model[0] ? price_of(x, part->model) : v->price;
 		nanousd one;
 		bool clamped;
-		if (!p || cost_of(p, &part->usage, v->tier, x->provider->multiplier_pct, &one, &clamped) ||
+		if (!p || cost_of(p, &part->usage, &v->terms, &one, &clamped) ||
 		    __builtin_add_overflow(sum, one, &sum))
 			return false;
 	}
@@ -64,7 +64,7 @@ static bool cost_of_report(const struct exchange *x, struct verdict *v)
 		return false;
 	if (x->report.nparts)
 		return cost_of_parts(x, v);
-	if (cost_of(v->price, &x->report.usage, v->tier, x->provider->multiplier_pct, &v->cost, &clamped))
+	if (cost_of(v->price, &x->report.usage, &v->terms, &v->cost, &clamped))
 		return false;
 	if (clamped)
 		log_warn(x->who.subject, "call %llu: the provider's usage has a part larger than its whole",
@@ -143,7 +143,7 @@ static bool take_reported(const struct exchange *x, nanousd own, struct verdict 
 {
 	const struct report *r = &x->report;
 
-	if (r->reported_cost < 0 && !r->reported_bad)
+	if ((r->reported_cost < 0 && !r->reported_bad) || v->price->reported == PRICE_REPORTED_IGNORED)
 		return false;
 	if (is_absurd(x, own)) {
 		log_warn(x->who.subject, "call %llu (%s): the provider reports a cost of %lld nano-dollars, which cannot be: estimated",
@@ -168,6 +168,21 @@ static bool cost_as_told(const struct exchange *x, struct verdict *v)
 
 static bool told(const struct report *r) { return r->seen || r->reported_cost >= 0; }
 
+/* The terms of the hold, with what the answer says of its own. */
+static struct cost_terms terms_of(const struct exchange *x)
+{
+	const struct report *r = &x->report;
+	struct cost_terms t = x->bounds.terms;
+
+	if (r->tier_said)
+		t.tier = r->tier;
+	if (r->fast_said)
+		t.fast = r->fast;
+	if (r->geo_said)
+		t.geo = r->geo;
+	return t;
+}
+
 static struct verdict decide(const struct exchange *x)
 {
 	const struct report *r = &x->report;
@@ -185,7 +200,7 @@ static struct verdict decide(const struct exchange *x)
 	enum settle_rule rule = settle_rule(&facts);
 	struct verdict v = {
 		.price = served ? served : x->price,
-		.tier = r->tier_said ? r->tier : x->ask.tier,
+		.terms = terms_of(x),
 		/* Served by a model that has no price here: charged as the one asked for, and said so. */
 		.estimated = r->model[0] && !served,
 	};
@@ -224,7 +239,7 @@ static void fill_record(const struct exchange *x, const struct verdict *v, struc
 		.pid = x->who.flow.pid,
 		.cgroup_id = x->who.flow.agent_cgroup,
 		.endpoint = x->endpoint,
-		.tier = v->tier,
+		.tier = v->terms.tier,
 		.usage = x->report.usage,
 		.usage_known = x->report.seen,
 		.held = x->held,
@@ -243,8 +258,7 @@ static void fill_record(const struct exchange *x, const struct verdict *v, struc
 	(void)snprintf(c->provider, sizeof c->provider, "%s", x->provider->name);
 	(void)snprintf(c->model, sizeof c->model, "%s", x->ask.model);
 	(void)snprintf(c->served_model, sizeof c->served_model, "%s", x->report.model);
-	(void)snprintf(c->price, sizeof c->price, "%.24s/%.24s@%.12s", v->price->provider, v->price->model,
-		       v->price->as_of);
+	cost_name(v->price, &x->report.usage, &v->terms, c->price, sizeof c->price);
 	(void)snprintf(c->end, sizeof c->end, "%s", x->end);
 	(void)snprintf(c->request_id, sizeof c->request_id, "%s", x->request_id);
 }

@@ -221,6 +221,7 @@ static int read_geo(void *ctx, const struct json_value *v, struct err *e)
 {
 	struct ask *ask = ((struct request *)ctx)->ask;
 
+	ask->geo[0] = '\0';
 	if (str_is(v->s, "global"))
 		return 0;
 	if (v->s.n > 0 && v->s.n < sizeof(ask->geo))
@@ -285,7 +286,8 @@ static void place_limit(struct request *q)
 int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, size_t len, struct ask *ret,
 			   struct err *e)
 {
-	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .body_bytes = (int64_t)len };
+	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .body_bytes = (int64_t)len,
+			   .geo = "*" /* the workspace may have a default of its own */ };
 	struct request q = { .ask = &ask, .max_tokens = ABSENT, .max_uses = ABSENT };
 	int r = fields_read(j, body, len, fields, sizeof(fields) / sizeof(fields[0]), &q, e);
 

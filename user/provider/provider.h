@@ -49,7 +49,7 @@ struct ask {
 	bool unbounded_tools; /* server-side tools that loop without a declared bound */
 	enum tier tier;      /* the dearest that the answer may have: UNKNOWN for auto, STANDARD for flex */
 	bool fast;           /* a mode that multiplies the price: Anthropic's speed "fast", OpenAI's tier "ultrafast" */
-	char geo[16];        /* where it is to be made, if that has a price of its own: "us"; "" = anywhere */
+	char geo[16];        /* where it is to be made, if that has a price of its own: "us"; "" = none; "*" = the answer will tell */
 	int64_t body_bytes;  /* size of the body: input tokens <= bytes + extra_input_tokens */
 	int64_t extra_input_tokens; /* allowance for what the provider adds unseen */
 	int64_t max_output;  /* per choice; -1 = the request does not bound it */

@@ -99,6 +99,8 @@ static void test_asks(void **state)
 		if (calls_ask(ops(), MESSAGES, body, &a, &e) != 0)
 			fail_msg("%s: %s", cases[i].rest, e.text);
 		strcpy(w.model, "m");
+		if (!strstr(cases[i].rest, "inference_geo\":\""))
+			strcpy(w.geo, "*");
 		w.max_output = 10;
 		w.choices = 1;
 		w.body_bytes = (int64_t)strlen(body);
