@@ -33,8 +33,8 @@ def test_on_failure_open_is_for_other_hosts_only(make_world):
 
 
 @pytest.mark.parametrize("hook", ["gate_connect4", "gate_sock_create", "gate_egress", "gate_sockops"])
-def test_a_link_that_is_taken_away_closes_the_gate(world, hook):
-    """By another program of root. What is left of the gate denies; a restart puts it back."""
+def test_a_link_that_is_taken_away_is_put_back(world, hook):
+    """By another program of root. What is left of the gate denies until the daemon has put it back, which it counts and says."""
     bpftool = worlds.shutil.which("bpftool") or "/usr/sbin/bpftool"
     programs = {p["id"]: p["name"] for p in json.loads(worlds.run(bpftool, "-j", "prog", "list").stdout) if "name" in p}
     pin = next(p for p in (world.pins / "links").iterdir() if hook.removeprefix("gate_") in p.name)
@@ -43,16 +43,26 @@ def test_a_link_that_is_taken_away_closes_the_gate(world, hook):
     assert programs[link["prog_id"]].startswith(hook[:15])
     worlds.run(bpftool, "link", "detach", "pinned", pin)
     assert not reach(world, "https://api.openai.com/v1/models")  # nor before it is noticed
-    wait_for("the daemon to notice", lambda: not world.purse_json("status")["daemon"]["gate_ok"], 5)
     before = connections(world)
-    for family in ("-4", "-6", "-4"):
-        assert world.chat(args=[family, "--connect-timeout", "1", "--max-time", "2"])[0] == 0
-    assert connections(world) == before
-    world.stop()
-    world.start()
+    wait_for("the daemon to put it back", lambda: world.purse_json("status")["daemon"]["counts"]["gate_repairs"] == 1, 5)
     assert world.purse_json("status")["daemon"]["gate_ok"]
+    assert connections(world) == before
+    again = json.loads(worlds.run(bpftool, "-j", "link", "show", "pinned", pin).stdout)
+    again = again[0] if isinstance(again, list) else again
+    assert again["id"] != link["id"] and again["prog_id"] == link["prog_id"]
     assert world.chat()[0] == 200
     world.assert_exact()
+
+
+def test_pins_that_are_removed_are_put_back(world):
+    """rm -r on the folder: links live on in the daemon, and would end with it."""
+    worlds.shutil.rmtree(world.pins)
+    wait_for("the daemon to put them back", lambda: world.purse_json("status")["daemon"]["counts"]["gate_repairs"] == 1, 5)
+    assert len(list((world.pins / "links").iterdir())) >= 9 and (world.pins / "maps" / "holds").exists()
+    world.kill9()
+    before = connections(world)
+    assert not reach(world, "https://api.openai.com/v1/models")
+    assert connections(world) == before
 
 
 def test_a_cgroup_that_goes_and_comes_back(world):
