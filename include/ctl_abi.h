@@ -16,6 +16,7 @@
 #define PURSE_LOCK_NAME "gate.lock"
 #define PURSE_LEDGER_NAME "ledger.db"
 #define PURSE_CA_NAME "ca"
+#define PURSE_ALERTS_NAME "alerts.json"
 /* <run_dir>-trust: copies of the public certificates that agents of any user may read (run_dir is 0700). */
 #define PURSE_TRUST_SUFFIX "-trust"
 /* Where the daemon goes, below the cgroup2 mount, when it has no cgroup of its own. */

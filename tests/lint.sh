@@ -27,7 +27,7 @@ shows() {
         [[ $file =~ ^user/($allowed)$ ]] || complain "$file shows $header"
     done
 }
-shows 'openssl/' 'wire/(tls|ca)[a-z_]*\.[ch]'
+shows 'openssl/' 'wire/(tls|ca|hmac)[a-z_]*\.[ch]'
 shows 'nghttp2/' 'wire/h2[a-z_]*\.[ch]'
 shows 'llhttp' 'wire/h1[a-z_]*\.[ch]'
 shows 'sqlite3' 'spend/ledger[a-z_]*\.[ch]'
@@ -36,6 +36,7 @@ shows 'simdjson' 'base/json[a-z_]*\.(cc|h)'
 shows 'cctz/' 'spend/zone\.cc'
 shows 'yaml\.h' 'base/yaml\.c'
 shows 'bpf/' 'kern/[a-z_]+\.[ch]'
+shows 'curl/' 'ctl/alert_post\.c'
 shows 'zlib|brotli/|zstd' 'wire/decode\.c'
 
 for file in $(git ls-files 'user/*.[ch]' 'user/*.cc' 'bpf/*' 'include/*' 'tests/*.[ch]' 'tests/*.py' 'tests/*.sh' 'bench/*.[ch]'); do
@@ -49,7 +50,7 @@ for folder in "${!below[@]}"; do
     for a in ${below[$folder]}; do lower="$lower $O/lib$a.a"; done
     [ -f "$O/lib$folder.a" ] || { complain "$O/lib$folder.a is missing: build first"; continue; }
     echo 'int main(void) { return 0; }' | gcc -x c -fPIE - -x none -pie -o /dev/null -Wl,--whole-archive $whole -Wl,--no-whole-archive \
-        -Wl,--start-group $lower -Wl,--end-group -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lcctz \
+        -Wl,--start-group $lower -Wl,--end-group -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lcurl -lcctz \
         -lstdc++ -lpthread -lm 2>/tmp/purse-lint.$$ || { complain "user/$folder calls upwards:"; grep -m5 undefined /tmp/purse-lint.$$; }
     rm -f /tmp/purse-lint.$$
 done

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "ctl/agents.h"
+#include "ctl/alerts.h"
 #include "ctl/args.h"
 #include "ctl/config.h"
 #include "ctl/control.h"
@@ -48,7 +49,7 @@ struct tick {
 	int64_t every_ms;
 	struct loop_timer *timer;
 };
-enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_COUNT };
+enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_ALERTS, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_COUNT };
 
 struct daemon {
 	const struct config *config;
@@ -63,6 +64,7 @@ struct daemon {
 	struct path_provider *providers;
 	struct path *path;
 	struct events *events;
+	struct alerts *alerts;
 	struct server *server;
 	struct control control;
 	struct tick ticks[TICK_COUNT];
@@ -304,6 +306,8 @@ static struct path_provider *providers_of(const struct config *c)
 			.name = from->name, .ops = provider_find(from->dialect), .hosts = from->hosts.v,
 			.nhosts = from->hosts.n, .prefix = from->prefix, .port = (uint16_t)from->port, .addrs = from->addrs,
 			.naddrs = from->addresses.n, .prices_as = from->prices_as, .multiplier_pct = (int)from->price_percent,
+			.output_rate = from->output_rate, .drain_on_abort = from->on_abort == CONFIG_DRAIN,
+			.drain_ms = from->drain_for_ns / 1000000,
 		};
 	}
 	return p;
@@ -346,6 +350,21 @@ static int start_events(struct daemon *d, struct err *e)
 static void stop_events(struct daemon *d)
 {
 	events_free(d->events);
+}
+
+static int start_alerts(struct daemon *d, struct err *e)
+{
+	char path[1200];
+
+	(void)config_place(d->config->state_dir, PURSE_ALERTS_NAME, path, sizeof(path));
+	struct alerts_env env = { .config = d->config, .agents = d->agents, .budget = d->budget, .state_path = path };
+
+	return alerts_new(&env, &d->alerts, e);
+}
+
+static void stop_alerts(struct daemon *d)
+{
+	alerts_free(d->alerts);
 }
 
 /* ---- what the control server may ask */
@@ -399,14 +418,21 @@ static int reload_prices(void *ctx, struct err *e)
 	return 0;
 }
 
+static void stop_calls(void *ctx, uint32_t account)
+{
+	struct daemon *d = ctx;
+
+	path_stop_calls(d->path, account);
+}
+
 static int start_server(struct daemon *d, struct err *e)
 {
 	char path[1200];
 
 	d->control = (struct control){
 		.config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca,
-		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .trust_dir = d->trust_dir,
-		.daemon = d, .describe = describe, .reload = reload_prices,
+		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .alerts = d->alerts, .trust_dir = d->trust_dir,
+		.daemon = d, .describe = describe, .reload = reload_prices, .stop_calls = stop_calls,
 	};
 	(void)config_place(d->config->run_dir, PURSE_SOCKET_NAME, path, sizeof(path));
 	struct server_options o = { .socket_path = path };
@@ -452,6 +478,18 @@ static void verify(struct daemon *d)
 static void roll(struct daemon *d)
 {
 	(void)budget_roll(d->budget, now_s());
+}
+
+static void look_out(struct daemon *d)
+{
+	struct path_counts c;
+
+	path_count(d->path, &c);
+	struct alerts_health h = {
+		.ledger_ok = ledger_is_healthy(d->ledger), .gate_ok = d->gate_ok, .gate_text = d->gate_error.text, .overruns = c.overruns,
+	};
+
+	alerts_tick(d->alerts, &h, now_s());
 }
 
 static void watch(struct daemon *d)
@@ -500,6 +538,7 @@ static int start_timers(struct daemon *d, struct err *e)
 		[TICK_VERIFY] = { .run = verify, .every_ms = 1000 },
 		[TICK_BEAT] = { .run = beat, .every_ms = 250 },
 		[TICK_ROLL] = { .run = roll, .every_ms = ROLL_AT_LEAST_MS },
+		[TICK_ALERTS] = { .run = look_out, .every_ms = 1000 },
 		[TICK_WATCH] = { .run = watch, .every_ms = 2000 },
 		[TICK_REAP] = { .run = reap, .every_ms = 10000 },
 		[TICK_LEASES] = { .run = leases, .every_ms = 250 },
@@ -577,6 +616,7 @@ static const struct step {
 	{ "endpoints", start_endpoints, stop_endpoints },
 	{ "path", start_path, stop_path },
 	{ "events", start_events, stop_events },
+	{ "alerts", start_alerts, stop_alerts },
 	{ "timers", start_timers, stop_timers },
 	{ "signals", start_signals, NULL },
 	{ "control", start_server, stop_server },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
@@ -211,6 +212,15 @@ void agents_free(struct agents *a)
 
 /* ---- start */
 
+static void take_terms(struct account_spec *spec, const struct config_terms *t)
+{
+	(void)str_copy(spec->zone, sizeof(spec->zone), str_of(t->timezone));
+	spec->reset_minute = (int32_t)t->resets_at;
+	spec->clamp = t->clamp;
+	if (t->rules)
+		spec->rules = *t->rules;
+}
+
 static int load_config(struct agents *a, struct err *e)
 {
 	const struct config *c = a->env.config;
@@ -228,6 +238,7 @@ static int load_config(struct agents *a, struct err *e)
 		s->from_config = true;
 		(void)str_copy(s->spec.parent, sizeof(s->spec.parent), str_of(from->parent));
 		memcpy(s->spec.limits, from->limits, sizeof(s->spec.limits));
+		take_terms(&s->spec, &from->terms);
 	}
 	for (size_t i = 0; r == 0 && i < c->agents.n; i++) {
 		const struct config_agent *from = &c->agents.v[i];
@@ -242,6 +253,7 @@ static int load_config(struct agents *a, struct err *e)
 		(void)str_copy(s->spec.parent, sizeof(s->spec.parent), str_of(from->account));
 		memcpy(s->spec.limits, from->limits, sizeof(s->spec.limits));
 		s->spec.floor = from->exhausted_below;
+		take_terms(&s->spec, &from->terms);
 		s->flags = (from->on_exhausted == CONFIG_EXPLAIN ? GATE_AGENT_EXPLAIN : 0) |
 			   (from->on_failure == CONFIG_OPEN ? GATE_AGENT_FAIL_OPEN : 0);
 		r = seat_set_cgroup(a, s, from->cgroup, e);
@@ -256,8 +268,12 @@ static void load_saved_account(void *ctx, const struct account_spec *spec)
 	struct agents *a = ctx;
 	struct seat *s = seat_find(a, spec->name);
 
-	if (s) /* the config defines it: its word counts */
+	if (s) {
+		/* The config defines it and its word counts, but for what somebody decided for a while. */
+		memcpy(s->spec.raise, spec->raise, sizeof(s->spec.raise));
+		s->spec.raise_until_s = spec->raise_until_s;
 		return;
+	}
 	s = seat_new(spec->name);
 	if (!s || seat_join(a, s) < 0) {
 		seat_free(s);
@@ -274,14 +290,17 @@ static void load_saved_agent(void *ctx, const struct ledger_agent *row)
 
 	if (s && s->from_config) {
 		/* A pause is somebody's decision that a restart must not undo. */
-		if (s->is_agent && (row->flags & GATE_AGENT_PAUSED)) {
+		if (s->is_agent == !(row->flags & SAVED_GROUP) && (row->flags & GATE_AGENT_PAUSED)) {
 			s->flags |= GATE_AGENT_PAUSED;
 			s->spec.paused = true;
 		}
 		return;
 	}
-	if (row->flags & SAVED_FROM_CONFIG) /* taken out of the config since */
+	if (row->flags & SAVED_FROM_CONFIG) { /* taken out of the config since */
+		if (s)
+			seat_leave(a, s);
 		return;
+	}
 	if (!s) {
 		log_error("ledger", "agent \"%s\" has no account of its own there: left out; add it again", row->name);
 		return;
@@ -439,6 +458,7 @@ void agents_watch(struct agents *a)
 		if (s->is_agent)
 			watch_one(a, s);
 	}
+	agents_end_raises(a, clock_realtime_ns() / 1000000000);
 }
 
 /* ---- looking */
@@ -481,6 +501,13 @@ void agents_each_account(const struct agents *a, bool (*fn)(void *ctx, const cha
 		if (!fn(ctx, s->spec.name, s->index))
 			return;
 	}
+}
+
+const struct account_spec *agents_spec(const struct agents *a, const char *name)
+{
+	const struct seat *s = seat_find(a, name);
+
+	return s ? &s->spec : NULL;
 }
 
 const char *agents_name_of(const struct agents *a, uint64_t id)

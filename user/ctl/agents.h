@@ -4,7 +4,7 @@
  * step: the registry itself, budgets (spend/budget.h), enrolment in the gate (kern/gate.h) and the rows in the
  * ledger that let run-time ones survive a restart. Every change is an audit row before the caller hears "done".
  *
- * What the config defines is applied over what the ledger remembers; of a configured agent only "paused" survives a restart.
+ * What the config defines is applied over what the ledger remembers; of what is configured only a pause and a raise survive a restart.
  * For the main loop's thread only. Does not know who asks: the server has checked that.
  */
 #ifndef PURSE_CTL_AGENTS_H
@@ -37,7 +37,7 @@ int agents_load(struct agents *a, int64_t now_s, struct err *e);
 /* Cgroups made, agents enrolled; what the gate still has of earlier runs and nobody knows any more is expelled. */
 int agents_enrol(struct agents *a, struct err *e);
 
-/* Cgroups that vanished or were made anew under the same path; call every two seconds or so. */
+/* Cgroups that vanished or were made anew under the same path, raises that are over; call every two seconds or so. */
 void agents_watch(struct agents *a);
 
 /* ---- looking */
@@ -56,10 +56,12 @@ void agents_each(const struct agents *a, bool (*fn)(void *ctx, const struct agen
 int agents_find(const struct agents *a, const char *name, struct agent_view *ret); /* -ENOENT */
 /* Groups and agents' own accounts alike. index is the budget's. */
 void agents_each_account(const struct agents *a, bool (*fn)(void *ctx, const char *name, uint32_t index), void *ctx);
+/* What was asked for; what is in force and spent is the budget's to tell. NULL = none. Valid until the next change. */
+const struct account_spec *agents_spec(const struct agents *a, const char *name);
 /* Name of the agent with that cgroup id; NULL = none. */
 const char *agents_name_of(const struct agents *a, uint64_t cgroup_id);
 
-/* ---- changing. who: "uid 0 pid 123 agent set". */
+/* ---- changing. who: "uid 0 pid 123". */
 struct agent_change {
 	char name[GATE_NAME_MAX];
 	bool is_agent; /* false: a group account; the last block is then ignored */
@@ -69,6 +71,10 @@ struct agent_change {
 	int64_t limits[WINDOW_COUNT]; /* GATE_NO_LIMIT takes it away */
 	bool has_floor;
 	nanousd floor;
+	bool has_zone, has_resets_at, has_clamp, clamp, has_rules;
+	char zone[48];      /* IANA; "" = the config's default */
+	char resets_at[8];  /* "06:00"; "" likewise */
+	char rules[8192];   /* what rules_merge (ctl/rules_yaml.h) takes: what it names changes, the rest stays; "" = all away */
 
 	bool has_cgroup;
 	char cgroup[512];
@@ -85,6 +91,23 @@ int agents_set(struct agents *a, const struct agent_change *c, const char *who, 
 	       struct err *e);
 int agents_remove(struct agents *a, const char *name, bool is_agent, const char *who, char *ret_note, size_t size,
 		  struct err *e);
-int agents_pause(struct agents *a, const char *name, bool paused, const char *who, struct err *e);
+
+/* Killing is pausing; who asks then cuts the calls in flight of *ret_index and of all below it. */
+enum agent_halt { AGENT_PAUSE, AGENT_RESUME, AGENT_KILL };
+int agents_halt(struct agents *a, const char *name, bool is_agent, enum agent_halt how, const char *who, uint32_t *ret_index,
+		struct err *e);
+
+/*
+ * Raises limits until a moment; in place of an earlier raise. It survives a restart, also of what the config defines, and is over by
+ * itself. until_s 0 ends one that is on.
+ */
+struct agent_raise {
+	char name[GATE_NAME_MAX];
+	bool is_agent;
+	nanousd raise[WINDOW_COUNT]; /* 0 = not this window; -EINVAL for one without a limit */
+	int64_t until_s;
+};
+#define AGENT_RAISE_LONGEST_S (366 * 86400)
+int agents_raise(struct agents *a, const struct agent_raise *r, const char *who, struct err *e);
 
 #endif

@@ -4,7 +4,6 @@
  * cannot be recorded it is taken back, so that nothing is in force that the audit trail does not know.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,99 +12,122 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ctl/agents_own.h"
+#include "ctl/config.h"
+#include "ctl/rules_yaml.h"
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
+#include "spend/zone.h"
 
 static int64_t now_s(void)
 {
 	return clock_realtime_ns() / 1000000000;
 }
 
-/* ---- the audit line */
+/* ---- saving and auditing */
 
-struct line {
-	char text[256];
-	size_t n;
-};
-
-static void say(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct line *l, const char *fmt, ...)
+static const char *kind_of(const struct seat *s)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	int n = vsnprintf(l->text + l->n, sizeof(l->text) - l->n, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		l->n = l->n + (size_t)n < sizeof(l->text) ? l->n + (size_t)n : sizeof(l->text) - 1;
+	return s->is_agent ? "agent" : "account";
 }
 
-static void describe(struct line *l, const struct seat *s, const struct agent_change *c)
-{
-	char usd[32];
-
-	say(l, "%s \"%s\"", s->is_agent ? "agent" : "account", s->spec.name);
-	for (int w = 0; w < WINDOW_COUNT; w++)
-		if (c->has_limit[w])
-			say(l, " %s=%s", units_window_names[w],
-			    c->limits[w] == GATE_NO_LIMIT ? "none" : usd_show(c->limits[w], usd, sizeof(usd)));
-	if (c->has_parent)
-		say(l, " %s=%s", s->is_agent ? "account" : "parent", c->parent[0] ? c->parent : "none");
-	if (c->has_floor)
-		say(l, " exhausted_below=%s", usd_show(c->floor, usd, sizeof(usd)));
-	if (s->is_agent && c->has_on_exhausted)
-		say(l, " on_exhausted=%s", c->explain ? "explain" : "refuse");
-	if (s->is_agent && c->has_on_failure)
-		say(l, " on_failure=%s", c->fail_open ? "open" : "closed");
-	if (s->is_agent && c->has_cgroup)
-		say(l, " cgroup=%s", s->cgroup);
-}
-
-/* ---- saving */
-
+/* Of what the config defines only a pause and a raise are taken from here again, and where it last stood. */
 static int save(struct agents *a, const struct seat *s, bool removed)
 {
-	int r = 0;
+	struct ledger_agent row = { .flags = s->flags | (s->from_config ? SAVED_FROM_CONFIG : 0) | (s->temporary ? SAVED_TEMPORARY : 0) |
+					     (s->is_agent ? 0 : SAVED_GROUP) };
+	int r = ledger_save_account(a->env.ledger, &s->spec, removed);
 
-	/* What the config defines is not the ledger's to remember, but for a pause and for where it last stood. */
-	if (!s->from_config || removed)
-		r = ledger_save_account(a->env.ledger, &s->spec, removed);
-	if (r == 0 && s->is_agent) {
-		struct ledger_agent row = { .flags = s->flags | (s->from_config ? SAVED_FROM_CONFIG : 0) |
-						     (s->temporary ? SAVED_TEMPORARY : 0) };
-
-		memcpy(row.name, s->spec.name, sizeof(row.name));
-		memcpy(row.account, s->spec.name, sizeof(row.account));
-		memcpy(row.cgroup, s->cgroup, sizeof(row.cgroup));
-		r = ledger_save_agent(a->env.ledger, &row, removed);
-	}
+	memcpy(row.name, s->spec.name, sizeof(row.name));
+	memcpy(row.account, s->spec.name, sizeof(row.account));
+	memcpy(row.cgroup, s->cgroup, sizeof(row.cgroup));
+	/* A group of ours has no such row, and one from a time when the config had its name would hide it. */
+	if (r == 0)
+		r = ledger_save_agent(a->env.ledger, &row, removed || (!s->is_agent && !s->from_config));
 	return r;
 }
 
-static int record(struct agents *a, const struct seat *s, bool removed, const char *who, const char *what,
-		  struct err *e)
+/* old NULL: made; fresh NULL: removed. */
+static int record(struct agents *a, const struct seat *old, const struct seat *fresh, const char *who, const char *verb, struct err *e)
 {
-	int r = save(a, s, removed);
+	const struct seat *s = fresh ? fresh : old;
+	struct buf before, after;
+	char words[32];
+
+	buf_init(&before, LEDGER_CHANGE_JSON_MAX);
+	buf_init(&after, LEDGER_CHANGE_JSON_MAX);
+	(void)snprintf(words, sizeof(words), "%s %s", kind_of(s), verb);
+	int r = save(a, s, !fresh);
+
+	if (r == 0 && old)
+		r = seat_write(old, fresh, &before);
+	if (r == 0 && fresh)
+		r = seat_write(fresh, old, &after);
+	struct ledger_change change = {
+		.who = who, .verb = words, .subject = s->spec.name, .before = buf_ptr(&before), .after = buf_ptr(&after),
+		.at_ns = clock_realtime_ns(),
+	};
 
 	if (r == 0)
-		r = ledger_change(a->env.ledger, who, what, clock_realtime_ns());
+		r = ledger_changed(a->env.ledger, &change);
 	if (r < 0)
-		return err_set(e, EIO, "%s \"%s\": the ledger could not record the change (%s), so it was not made; "
-			       "see `purse doctor`", s->is_agent ? "agent" : "account", s->spec.name, strerror(-r));
-	log_info("agents", "%s: %s", who, what);
-	return 0;
+		(void)err_set(e, EIO, "%s \"%s\": the ledger could not record the change (%s), so it was not made; see `purse doctor`",
+			      kind_of(s), s->spec.name, strerror(-r));
+	else
+		log_info("agents", "%s: %s %s: %s -> %s", who, words, s->spec.name, old ? change.before : "none", fresh ? change.after : "none");
+	buf_done(&before);
+	buf_done(&after);
+	return r < 0 ? -EIO : 0;
 }
 
 /* ---- the change itself, on a seat */
+
+static int apply_rules(struct seat *s, const struct agent_change *c, struct err *e)
+{
+	const struct rules none = { 0 };
+	struct rules fresh;
+	struct err why = { "" };
+
+	if (!c->has_rules)
+		return 0;
+	if (c->rules[0] == '\0') {
+		s->spec.rules = none;
+		return 0;
+	}
+	if (rules_merge(&s->spec.rules, str_of(c->rules), &fresh, &why) < 0)
+		return err_set(e, EINVAL, "%s \"%s\": rules: %s", kind_of(s), s->spec.name, why.text);
+	s->spec.rules = fresh;
+	return 0;
+}
+
+/* When its windows begin, clamp, rules. */
+static int apply_terms(struct agents *a, struct seat *s, const struct agent_change *c, struct err *e)
+{
+	const struct config *config = a->env.config;
+	const struct zone *ignored;
+
+	if (c->has_zone) {
+		if (zone_open(c->zone, &ignored, NULL) < 0)
+			return err_set(e, EINVAL, "%s \"%s\": \"%s\" is not a time zone that this machine knows; write e.g. Europe/Berlin",
+				       kind_of(s), s->spec.name, c->zone);
+		(void)str_copy(s->spec.zone, sizeof(s->spec.zone), str_of(c->zone[0] ? c->zone : config->timezone));
+	}
+	if (c->has_resets_at && c->resets_at[0] == '\0')
+		s->spec.reset_minute = (int32_t)config->resets_at;
+	else if (c->has_resets_at && units_to_minute(str_of(c->resets_at), &s->spec.reset_minute) < 0)
+		return err_set(e, EINVAL, "%s \"%s\": \"%s\" is not a time of day; write e.g. 06:00", kind_of(s), s->spec.name, c->resets_at);
+	if (c->has_clamp)
+		s->spec.clamp = c->clamp;
+	return apply_rules(s, c, e);
+}
 
 static int apply_values(struct agents *a, struct seat *s, const struct agent_change *c, struct err *e)
 {
 	if (c->has_parent) {
 		if (c->parent[0] && !seat_find(a, c->parent))
 			return err_set(e, ENOENT, "%s \"%s\": the account above it, \"%s\", does not exist; make it "
-				       "with `purse account add %s`", s->is_agent ? "agent" : "account", s->spec.name,
-				       c->parent, c->parent);
+				       "with `purse account add %s`", kind_of(s), s->spec.name, c->parent,
+				       c->parent);
 		memcpy(s->spec.parent, c->parent, sizeof(s->spec.parent));
 	}
 	for (int w = 0; w < WINDOW_COUNT; w++)
@@ -113,6 +135,10 @@ static int apply_values(struct agents *a, struct seat *s, const struct agent_cha
 			s->spec.limits[w] = c->limits[w];
 	if (c->has_floor)
 		s->spec.floor = c->floor;
+	int r = apply_terms(a, s, c, e);
+
+	if (r < 0)
+		return r;
 	if (c->has_on_exhausted)
 		s->flags = (s->flags & ~(uint32_t)GATE_AGENT_EXPLAIN) | (c->explain ? GATE_AGENT_EXPLAIN : 0);
 	if (c->has_on_failure)
@@ -146,7 +172,6 @@ static struct seat *find_kind(struct agents *a, const char *name, bool is_agent,
 
 int agents_add(struct agents *a, const struct agent_change *c, const char *who, struct err *e)
 {
-	struct line what = { 0 };
 	struct seat *s;
 	int r = check_name(c, e);
 
@@ -163,6 +188,8 @@ int agents_add(struct agents *a, const struct agent_change *c, const char *who, 
 	}
 	s->is_agent = c->is_agent;
 	s->temporary = c->temporary && c->is_agent;
+	(void)str_copy(s->spec.zone, sizeof(s->spec.zone), str_of(a->env.config->timezone));
+	s->spec.reset_minute = (int32_t)a->env.config->resets_at;
 	r = apply_values(a, s, c, e);
 	if (r == 0 && s->is_agent)
 		r = seat_set_cgroup(a, s, c->has_cgroup ? c->cgroup : "", e);
@@ -172,11 +199,9 @@ int agents_add(struct agents *a, const struct agent_change *c, const char *who, 
 		seat_leave(a, s);
 		return r;
 	}
-	describe(&what, s, c);
-	say(&what, " added");
 	r = s->is_agent ? seat_enrol(a, s, e) : 0;
 	if (r == 0)
-		r = record(a, s, false, who, what.text, e);
+		r = record(a, NULL, s, who, "add", e);
 	if (r < 0) {
 		seat_expel(a, s);
 		(void)budget_remove_account(a->env.budget, s->spec.name, NULL);
@@ -193,19 +218,24 @@ static int push(struct agents *a, struct seat *s, struct err *e)
 	return r == 0 && s->is_agent ? seat_tell_gate(a, s, e) : r;
 }
 
-/* Records what is in force now; what = the audit line. On failure the seat is as it was. */
-static int push_and_record(struct agents *a, struct seat *s, const struct account_spec *old_spec, uint32_t old_flags,
-			   const char *who, const char *what, struct err *e)
+/* Where a change began. The directory is the seat's own and not among it. */
+static void put_back(struct seat *s, const struct seat *old)
+{
+	s->spec = old->spec;
+	s->flags = old->flags;
+}
+
+/* Records what is in force now. On failure spec and flags are as they were. */
+static int push_and_record(struct agents *a, struct seat *s, const struct seat *old, const char *who, const char *verb, struct err *e)
 {
 	int r = push(a, s, e);
 
 	if (r == 0)
-		r = record(a, s, false, who, what, e);
+		r = record(a, old, s, who, verb, e);
 	if (r < 0) {
 		struct err ignored;
 
-		s->spec = *old_spec;
-		s->flags = old_flags;
+		put_back(s, old);
 		if (push(a, s, &ignored) < 0)
 			log_error("agents", "the change of \"%s\" could not be taken back: %s", s->spec.name, ignored.text);
 	}
@@ -239,43 +269,102 @@ int agents_set(struct agents *a, const struct agent_change *c, const char *who, 
 {
 	int r = 0;
 	struct seat *s = find_kind(a, c->name, c->is_agent, &r, e);
-	struct line what = { 0 };
 
 	if (!s)
 		return r;
-	struct account_spec old_spec = s->spec;
-	uint32_t old_flags = s->flags;
+	struct seat old = *s;
 
 	r = apply_values(a, s, c, e);
 	if (r == 0 && s->is_agent && c->has_cgroup)
 		r = move(a, s, c->cgroup, e);
 	if (r < 0) {
-		s->spec = old_spec;
-		s->flags = old_flags;
+		put_back(s, &old);
 		return r;
 	}
-	describe(&what, s, c);
-	r = push_and_record(a, s, &old_spec, old_flags, who, what.text, e);
+	r = push_and_record(a, s, &old, who, "set", e);
 	if (r == 0)
 		note_config(s, ret_note, size);
 	return r;
 }
 
-int agents_pause(struct agents *a, const char *name, bool paused, const char *who, struct err *e)
+int agents_halt(struct agents *a, const char *name, bool is_agent, enum agent_halt how, const char *who, uint32_t *ret_index,
+		struct err *e)
 {
+	static const char *const verbs[] = { [AGENT_PAUSE] = "pause", [AGENT_RESUME] = "resume", [AGENT_KILL] = "kill" };
 	int r = 0;
-	struct seat *s = find_kind(a, name, true, &r, e);
-	struct line what = { 0 };
+	struct seat *s = find_kind(a, name, is_agent, &r, e);
 
 	if (!s)
 		return r;
-	struct account_spec old_spec = s->spec;
-	uint32_t old_flags = s->flags;
+	struct seat old = *s;
 
-	s->spec.paused = paused;
-	s->flags = (s->flags & ~(uint32_t)GATE_AGENT_PAUSED) | (paused ? GATE_AGENT_PAUSED : 0);
-	say(&what, "agent \"%s\" %s", name, paused ? "paused" : "resumed");
-	return push_and_record(a, s, &old_spec, old_flags, who, what.text, e);
+	s->spec.paused = how != AGENT_RESUME;
+	s->flags = (s->flags & ~(uint32_t)GATE_AGENT_PAUSED) | (s->spec.paused ? GATE_AGENT_PAUSED : 0);
+	r = push_and_record(a, s, &old, who, verbs[how], e);
+	if (r == 0)
+		*ret_index = s->index;
+	return r;
+}
+
+/* ---- raises */
+
+static int check_raise(const struct seat *s, const struct agent_raise *r, int64_t now, struct err *e)
+{
+	bool any = false;
+
+	if (r->until_s <= now || r->until_s > now + AGENT_RAISE_LONGEST_S)
+		return err_set(e, EINVAL, "%s \"%s\": a raise ends between now and %d days from now; write e.g. --for 2h", kind_of(s),
+			       s->spec.name, AGENT_RAISE_LONGEST_S / 86400);
+	for (int k = 0; k < WINDOW_COUNT; k++) {
+		if (r->raise[k] > 0 && s->spec.limits[k] == GATE_NO_LIMIT)
+			return err_set(e, EINVAL, "%s \"%s\": has no %s limit that could be raised; `purse status` shows those it has",
+				       kind_of(s), s->spec.name, units_window_names[k]);
+		any = any || r->raise[k] > 0;
+	}
+	if (!any)
+		return err_set(e, EINVAL, "%s \"%s\": nothing to raise; write e.g. --day 10USD", kind_of(s), s->spec.name);
+	return 0;
+}
+
+int agents_raise(struct agents *a, const struct agent_raise *raise, const char *who, struct err *e)
+{
+	int r = 0;
+	struct seat *s = find_kind(a, raise->name, raise->is_agent, &r, e);
+
+	if (!s)
+		return r;
+	if (raise->until_s)
+		r = check_raise(s, raise, now_s(), e);
+	else if (!s->spec.raise_until_s)
+		r = err_set(e, EINVAL, "%s \"%s\": no raise is on", kind_of(s), s->spec.name);
+	if (r < 0)
+		return r;
+	struct seat old = *s;
+
+	memset(s->spec.raise, 0, sizeof(s->spec.raise));
+	if (raise->until_s)
+		memcpy(s->spec.raise, raise->raise, sizeof(s->spec.raise));
+	s->spec.raise_until_s = raise->until_s;
+	return push_and_record(a, s, &old, who, "raise", e);
+}
+
+/* The budget knows by itself when a raise is over; this is for whoever looks, and for the audit trail. */
+void agents_end_raises(struct agents *a, int64_t now)
+{
+	struct err why = { "" };
+
+	list_for_each(node, &a->seats) {
+		struct seat *s = list_entry(node, struct seat, node);
+
+		if (!s->spec.raise_until_s || s->spec.raise_until_s > now)
+			continue;
+		struct seat old = *s;
+
+		memset(s->spec.raise, 0, sizeof(s->spec.raise));
+		s->spec.raise_until_s = 0;
+		if (push_and_record(a, s, &old, "purse", "raise", &why) < 0)
+			log_error("agents", "%s", why.text);
+	}
 }
 
 /* The cgroup in the place where we make them; one that somebody chose is theirs, and one with processes in it stays. */
@@ -299,13 +388,11 @@ int agents_remove(struct agents *a, const char *name, bool is_agent, const char 
 {
 	int r = 0;
 	struct seat *s = find_kind(a, name, is_agent, &r, e);
-	struct line what = { 0 };
 	struct err ignored;
 
 	if (!s)
 		return r;
-	uint32_t old_flags = s->flags;
-	bool old_paused = s->spec.paused;
+	struct seat old = *s;
 
 	s->flags |= GATE_AGENT_PAUSED;
 	s->spec.paused = true;
@@ -313,17 +400,14 @@ int agents_remove(struct agents *a, const char *name, bool is_agent, const char 
 	if (r == 0)
 		r = budget_remove_account(a->env.budget, name, e);
 	if (r < 0) {
-		s->flags = old_flags;
-		s->spec.paused = old_paused;
+		put_back(s, &old);
 		(void)push(a, s, &ignored);
 		return r;
 	}
-	say(&what, "%s \"%s\" removed", is_agent ? "agent" : "account", name);
-	r = record(a, s, true, who, what.text, e);
+	r = record(a, &old, NULL, who, "rm", e);
 	if (r < 0) {
 		/* Back in place, and the books are closed by the ledger's own state. */
-		s->flags = old_flags;
-		s->spec.paused = old_paused;
+		put_back(s, &old);
 		if (seat_open_account(a, s, now_s(), &ignored) < 0 || seat_tell_gate(a, s, &ignored) < 0)
 			log_error("agents", "the removal of \"%s\" could not be taken back: %s", name, ignored.text);
 		return r;

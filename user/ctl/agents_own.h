@@ -12,7 +12,8 @@ struct map;
 /* What the ledger's flags hold beside enum gate_agent_flag; cut off before they go to the gate. */
 #define SAVED_FROM_CONFIG (1u << 31) /* only "paused" counts, and only while the config has that agent */
 #define SAVED_TEMPORARY (1u << 30)
-#define SAVED_BITS (SAVED_FROM_CONFIG | SAVED_TEMPORARY)
+#define SAVED_GROUP (1u << 29) /* with SAVED_FROM_CONFIG: no agent, but a group account of the config */
+#define SAVED_BITS (SAVED_FROM_CONFIG | SAVED_TEMPORARY | SAVED_GROUP)
 
 enum seat_mark { SEAT_NEW, SEAT_VISITING, SEAT_PLACED };
 
@@ -52,5 +53,10 @@ int seat_enrol(struct agents *a, struct seat *s, struct err *e);
 /* The gate's row again, after flags changed. No-op while missing. */
 int seat_tell_gate(struct agents *a, const struct seat *s, struct err *e);
 void seat_expel(struct agents *a, struct seat *s);
+
+/* agents_audit.c: the members in which s differs from `other` (NULL: all), as one JSON object. */
+int seat_write(const struct seat *s, const struct seat *other, struct buf *out);
+/* Takes down raises that are over. */
+void agents_end_raises(struct agents *a, int64_t now_s);
 
 #endif

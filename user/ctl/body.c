@@ -13,6 +13,7 @@
 #define ROWS_MAX 32
 
 struct reading {
+	struct str body;
 	const struct body_row *rows;
 	size_t nrows;
 	char *into;
@@ -67,6 +68,19 @@ static int put_flag(struct reading *r, const struct body_row *row, const struct 
 		       row->words[0], row->words[1]);
 }
 
+static int put_object(struct reading *r, const struct body_row *row, const struct json_value *v)
+{
+	struct str text = { .p = r->body.p + v->at, .n = v->end - v->at };
+
+	if (v->kind == JSON_NULL)
+		text.n = 0;
+	else if (v->kind != JSON_OBJECT)
+		return err_set(r->e, EINVAL, "%s: is not an object or null", row->key);
+	if (!str_copy(r->into + row->offset, row->size, text))
+		return err_set(r->e, EINVAL, "%s: is longer than %zu bytes", row->key, row->size - 1);
+	return 0;
+}
+
 static void hit(void *ctx, int id, const struct json_value *v)
 {
 	struct reading *r = ctx;
@@ -82,6 +96,8 @@ static void hit(void *ctx, int id, const struct json_value *v)
 	r->seen[id] = true;
 	if (row->type == BODY_TEXT)
 		r->ret = put_text(r, row, v);
+	else if (row->type == BODY_OBJECT)
+		r->ret = put_object(r, row, v);
 	else if (row->type == BODY_USD || row->type == BODY_LIMIT)
 		r->ret = put_usd(r, row, v);
 	else
@@ -145,7 +161,7 @@ static int refuse_unknown(const struct reading *r, struct str key)
 
 int body_read(const struct body_row *rows, size_t nrows, struct str body, void *into, struct err *e)
 {
-	struct reading r = { .rows = rows, .nrows = nrows, .into = into, .e = e };
+	struct reading r = { .body = body, .rows = rows, .nrows = nrows, .into = into, .e = e };
 	struct json_want wants[ROWS_MAX];
 	struct str unknown = { 0 };
 	struct json *j = json_new();

@@ -15,6 +15,7 @@ enum body_type {
 	BODY_USD,   /* int64_t nano-dollars */
 	BODY_BOOL,  /* bool */
 	BODY_WORD,  /* bool: false = words[0], true = words[1] */
+	BODY_OBJECT, /* char[size]: an object, or null as "", as it stands in the body; what is in it is for who reads it */
 };
 struct body_row {
 	const char *key;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* cmd_agent.c: `purse agent add|set|rm|pause|resume` and `purse account add|set|rm`: flags to one control request. */
+/* cmd_agent.c: `purse agent` and `purse account` add|set|raise|pause|resume|kill|rm: flags to one control request. */
 #include <errno.h>
 #include <string.h>
 
@@ -14,43 +14,57 @@ struct verb {
 	const char *name;
 	const char *method;
 	const char *behind; /* the name in the path; NULL: the name stands in the body */
-	bool has_body, agents_only;
+	int (*body)(const struct budget_flags *f, const char *name, struct buf *out, struct err *e); /* NULL = none */
 	const char *done;
 };
+
+static int whole_body(const struct budget_flags *f, const char *name, struct buf *out, struct err *e)
+{
+	return budget_flags_body(f, name, false, out, e);
+}
+
+static int changed_body(const struct budget_flags *f, const char *name, struct buf *out, struct err *e)
+{
+	if (!budget_flags_any(f))
+		return err_set(e, EINVAL, "nothing to set; write e.g. --day 25USD");
+	return budget_flags_body(f, NULL, false, out, e);
+}
+
+static int raise_body(const struct budget_flags *f, const char *name, struct buf *out, struct err *e)
+{
+	return budget_flags_raise(f, out, e);
+}
+
 static const struct verb verbs[] = {
-	{ "add", "POST", NULL, true, false, "added" },
-	{ "set", "PATCH", "", true, false, "changed" },
-	{ "rm", "DELETE", "", false, false, "removed" },
-	{ "pause", "POST", "/pause", false, true, "paused" },
-	{ "resume", "POST", "/resume", false, true, "resumed" },
+	{ "add", "POST", NULL, whole_body, "added" },
+	{ "set", "PATCH", "", changed_body, "changed" },
+	{ "raise", "POST", "/raise", raise_body, "raised" },
+	{ "rm", "DELETE", "", NULL, "removed" },
+	{ "pause", "POST", "/pause", NULL, "paused" },
+	{ "resume", "POST", "/resume", NULL, "resumed" },
+	{ "kill", "POST", "/kill", NULL, "paused, its calls in flight cut" },
 };
 
-static const struct verb *find_verb(const char *name, bool is_agent)
+static const struct verb *find_verb(const char *name)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(verbs[i].name, name) == 0 && (is_agent || !verbs[i].agents_only))
+		if (strcmp(verbs[i].name, name) == 0)
 			return &verbs[i];
 	return NULL;
 }
 
-static int call(struct cli *cli, const struct verb *v, const char *kind, const char *name, const struct budget_flags *f)
+/* body NULL = none. */
+static int call(struct cli *cli, const struct verb *v, const char *kind, const char *name, bool ends, const char *body)
 {
 	char target[128], note[256], cgroup[600];
 	struct client_answer a;
-	struct buf body;
 
 	if (v->behind)
 		(void)snprintf(target, sizeof(target), "/v1/%ss/%s%s", kind, name, v->behind);
 	else
 		(void)snprintf(target, sizeof(target), "/v1/%ss", kind);
-	buf_init(&body, CTL_REQUEST_MAX);
-	int exit_code = PURSE_EXIT_OK;
+	int exit_code = cli_call(cli, ends ? "DELETE" : v->method, target, ends ? NULL : body, &a);
 
-	if (v->has_body && budget_flags_body(f, v->behind ? NULL : name, false, &body) < 0)
-		exit_code = PURSE_EXIT_FAILURE;
-	if (exit_code == PURSE_EXIT_OK)
-		exit_code = cli_call(cli, v->method, target, v->has_body ? buf_ptr(&body) : NULL, &a);
-	buf_done(&body);
 	if (exit_code)
 		return exit_code;
 	if (cli->json) {
@@ -58,7 +72,7 @@ static int call(struct cli *cli, const struct verb *v, const char *kind, const c
 	} else {
 		record_field(&a.body, "cgroup", cgroup, sizeof(cgroup));
 		record_field(&a.body, "note", note, sizeof(note));
-		(void)printf("%s %s %s", kind, name, v->done);
+		(void)printf("%s %s %s", kind, name, ends ? "is back at its limits" : v->done);
 		if (cgroup[0])
 			(void)printf(", cgroup %s", cgroup);
 		(void)printf("\n");
@@ -71,32 +85,35 @@ static int call(struct cli *cli, const struct verb *v, const char *kind, const c
 
 static int change(struct cli *cli, const struct command *self, char **argv, bool is_agent)
 {
-	const struct args_row *rows = is_agent ? budget_flag_rows : budget_group_rows;
+	struct args_row rows[64];
+	size_t n = is_agent ? budget_flag_nrows : budget_group_nrows;
 	struct budget_flags f = { 0 };
 	struct args args;
 	struct err e = { "" }, why;
+	struct buf body;
 	bool done;
-	int exit_code = cli_args(cli, self, rows, is_agent ? budget_flag_nrows : budget_group_nrows, &f, argv, 2, 2, &args,
-				 &done);
+
+	/* Which verb it is shows only once all flags are read. */
+	memcpy(rows, is_agent ? budget_flag_rows : budget_group_rows, n * sizeof(rows[0]));
+	memcpy(rows + n, budget_raise_rows, budget_raise_nrows * sizeof(rows[0]));
+	int exit_code = cli_args(cli, self, rows, n + budget_raise_nrows, &f, argv, 2, 2, &args, &done);
 
 	if (done)
 		return exit_code;
-	const struct verb *v = find_verb(args.words[0], is_agent);
+	const struct verb *v = find_verb(args.words[0]);
 
-	if (!v) {
-		(void)err_set(&e, EINVAL, "\"%s\" is not one of %s", args.words[0],
-			      is_agent ? "add, set, rm, pause, resume" : "add, set, rm");
-		return cli_usage(self, &e);
-	}
-	if (units_check_name(str_of(args.words[1]), &why) < 0)
+	buf_init(&body, CTL_REQUEST_MAX);
+	if (!v)
+		(void)err_set(&e, EINVAL, "\"%s\" is not one of add, set, raise, pause, resume, kill, rm", args.words[0]);
+	else if (units_check_name(str_of(args.words[1]), &why) < 0)
 		(void)err_set(&e, EINVAL, "\"%s\" %s", args.words[1], why.text);
-	else if (!v->has_body && budget_flags_any(&f))
+	else if (!v->body && (budget_flags_any(&f) || f.span || f.until || f.end))
 		(void)err_set(&e, EINVAL, "%s takes no limits or other values", v->name);
-	else if (strcmp(v->name, "set") == 0 && !budget_flags_any(&f))
-		(void)err_set(&e, EINVAL, "nothing to set; write e.g. --day 25USD");
-	if (e.text[0])
-		return cli_usage(self, &e);
-	return call(cli, v, self->name, args.words[1], &f);
+	else if (v->body)
+		(void)v->body(&f, args.words[1], &body, &e);
+	exit_code = e.text[0] ? cli_usage(self, &e) : call(cli, v, self->name, args.words[1], f.end, buf_ptr(&body));
+	buf_done(&body);
+	return exit_code;
 }
 
 int cmd_agent(struct cli *cli, const struct command *self, char **argv)

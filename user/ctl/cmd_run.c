@@ -194,12 +194,15 @@ static int send_agent(struct run *r, bool exists, struct found *f)
 {
 	char target[128];
 	struct client_answer a;
+	struct err e = { "" };
 	struct buf body;
-	int exit_code = PURSE_EXIT_FAILURE;
+	int exit_code;
 
 	(void)snprintf(target, sizeof(target), exists ? "/v1/agents/%s" : "/v1/agents", r->name);
 	buf_init(&body, CTL_REQUEST_MAX);
-	if (budget_flags_body(&r->flags.budget, exists ? NULL : r->name, r->temporary, &body) == 0)
+	if (budget_flags_body(&r->flags.budget, exists ? NULL : r->name, r->temporary, &body, &e) < 0)
+		exit_code = cli_fail(&e, PURSE_EXIT_USAGE);
+	else
 		exit_code = cli_call(r->cli, exists ? "PATCH" : "POST", target, buf_ptr(&body), &a);
 	buf_done(&body);
 	if (exit_code)
@@ -427,7 +430,7 @@ static int take_name(struct run *r, const struct command *self)
 
 static int take_flags(struct run *r, const struct command *self, char **argv, bool *ret_done)
 {
-	struct args_row rows[32];
+	struct args_row rows[64];
 	struct args args;
 	struct err e = { "" };
 	size_t n = 0;

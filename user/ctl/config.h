@@ -17,6 +17,7 @@
 #include "terms.h"
 
 struct arena;
+struct rules;
 
 #define CONFIG_SHIPPED_PRICES "/usr/local/share/purse/prices.yaml"
 
@@ -35,12 +36,27 @@ struct config_provider {
 	int64_t class; /* enum config_class */
 	const char *prices_as; /* never "": the name by default */
 	int64_t price_percent;
+	int64_t output_rate;  /* tokens per second at most; 0 = streams hold their whole ceiling */
+	int64_t on_abort;     /* enum config_on_abort */
+	int64_t drain_for_ns;
 };
 enum config_class { CONFIG_DEDICATED, CONFIG_SHARED };
+enum config_on_abort { CONFIG_CANCEL, CONFIG_DRAIN };
+#define CONFIG_OUTPUT_RATE 500 /* of openai and anthropic, when nothing is said; of all others 0 */
+
+/* When an account's windows begin, and its rules. */
+struct config_terms {
+	const char *timezone; /* never NULL; "" in the file = the top's */
+	int64_t resets_at;    /* minute of the day */
+	bool clamp;
+	const struct rules *rules; /* NULL = none */
+};
+#define CONFIG_UNSAID INT64_C(-1) /* while reading, of a number without a default of its own */
 
 struct config_account {
 	const char *name, *parent; /* parent "" = top */
 	int64_t limits[WINDOW_COUNT]; /* nano-dollars; GATE_NO_LIMIT */
+	struct config_terms terms;
 	unsigned line;
 };
 
@@ -52,11 +68,31 @@ struct config_agent {
 	int64_t exhausted_below; /* nano-dollars */
 	int64_t on_exhausted;    /* enum config_on_exhausted */
 	int64_t on_failure;      /* enum config_on_failure */
+	struct config_terms terms;
 	unsigned line;
 };
 enum config_on_exhausted { CONFIG_REFUSE, CONFIG_EXPLAIN };
 enum config_on_failure { CONFIG_CLOSED, CONFIG_OPEN };
 enum config_others { CONFIG_ALLOW, CONFIG_DENY };
+
+/* Who is told of what, and how (ctl/alerts.h). */
+struct config_alert {
+	const char *name;
+	struct config_texts accounts; /* globs */
+	int64_t windows;              /* bit per window_kind; 0 = all with a limit */
+	struct {
+		uint16_t *v; /* per cent, ascending */
+		size_t n;
+	} at;
+	int64_t when; /* bit per enum config_when */
+	bool forecast;
+	int64_t pace_ns, repeat_ns, timeout_ns;
+	const char *webhook, *secret_file, *slack; /* "" = none */
+	struct config_texts exec;
+	bool allow_http;
+	unsigned line;
+};
+enum config_when { CONFIG_REFUSED, CONFIG_RULE, CONFIG_OVERRUN, CONFIG_LEDGER_UNHEALTHY, CONFIG_GATE_DETACHED, CONFIG_WHEN_COUNT };
 
 struct config {
 	const char *state_dir, *run_dir, *bpffs;
@@ -71,6 +107,8 @@ struct config {
 	int64_t body_max_bytes;
 	const char *upstream_ca; /* "" = system roots only */
 	bool http2;
+	const char *timezone; /* "" = UTC */
+	int64_t resets_at;    /* minute of the day */
 	struct config_texts prices; /* the default, when it is not installed: prices.yaml beside the program */
 	struct {
 		struct config_provider *v;
@@ -84,6 +122,10 @@ struct config {
 		struct config_agent *v;
 		size_t n;
 	} agents;
+	struct {
+		struct config_alert *v;
+		size_t n;
+	} alerts;
 
 	const char *path; /* the file, "" = built-in defaults */
 	struct arena *arena; /* owns all of the above */

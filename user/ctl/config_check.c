@@ -211,6 +211,60 @@ static int check_ports(struct check *k)
 	return 0;
 }
 
+/* ---- alerts */
+
+/* Secrets and money figures go only where TLS goes, or nowhere off this machine. */
+static int check_url(struct check *k, size_t at, const char *key, const char *url)
+{
+	static const char *const here[] = { "localhost", "127.0.0.1", "[::1]" };
+	const struct config_alert *a = &k->c->alerts.v[at];
+	struct str rest = str_of(url);
+
+	if (!str_starts(rest, STR("http://")) || a->allow_http)
+		return 0;
+	rest.p += 7;
+	rest.n -= 7;
+	for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++) {
+		size_t n = strlen(here[i]);
+
+		if (str_starts(rest, str_of(here[i])) && (rest.n == n || rest.p[n] == ':' || rest.p[n] == '/'))
+			return 0;
+	}
+	return yaml_complain(k->y, node_of(k->root, "alerts", at, key), k->e, key[0] == 's' ? "alerts.slack" : "alerts.webhook",
+			     "is http:// to another machine; write https://, or allow_http: true");
+}
+
+static int check_alert(struct check *k, size_t at)
+{
+	struct config_alert *a = &k->c->alerts.v[at];
+
+	for (size_t j = 0; j < at; j++)
+		if (strcmp(a->name, k->c->alerts.v[j].name) == 0)
+			return BAD(k, "alerts", at, "name", "is the name of two alerts; give each its own");
+	for (size_t i = 1; i < a->at.n; i++)
+		if (a->at.v[i] <= a->at.v[i - 1])
+			return BAD(k, "alerts", at, "at", "does not ascend at %u%%; write each percentage once, smallest first", a->at.v[i]);
+	if (!a->webhook[0] && !a->slack[0] && a->exec.n == 0)
+		return BAD(k, "alerts", at, "name", "tells nobody; give it a webhook, slack or exec");
+	if (a->secret_file[0] && !a->webhook[0])
+		return BAD(k, "alerts", at, "secret_file", "signs a webhook, and there is none; give it a webhook, or take it out");
+	if (a->exec.n > 0 && a->exec.v[0][0] != '/')
+		return BAD(k, "alerts", at, "exec", "runs \"%s\", which is not an absolute path; write e.g. [/usr/local/bin/page]",
+			   a->exec.v[0]);
+	int r = check_url(k, at, "webhook", a->webhook);
+
+	return r ? r : check_url(k, at, "slack", a->slack);
+}
+
+static int check_alerts(struct check *k)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < k->c->alerts.n; i++)
+		r = check_alert(k, i);
+	return r;
+}
+
 int config_check(const struct yaml *y, const struct yaml_node *root, struct config *c, struct err *e)
 {
 	struct check k = { .y = y, .root = root, .c = c, .e = e };
@@ -226,6 +280,8 @@ int config_check(const struct yaml *y, const struct yaml_node *root, struct conf
 			r = check_cgroups(&k, places);
 		if (r == 0)
 			r = check_ports(&k);
+		if (r == 0)
+			r = check_alerts(&k);
 	}
 	if (r == -ENOMEM)
 		(void)err_set(e, ENOMEM, "config: out of memory");

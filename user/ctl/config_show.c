@@ -7,9 +7,10 @@
 #include "base/jsonw.h"
 #include "base/str.h"
 #include "ctl/config_rows.h"
+#include "ctl/rules_yaml.h"
 #include "ctl/units.h"
 
-/* A value as text; lists are walked by the callers. size >= 32. NULL = nothing to show (no limit). */
+/* A value as text; lists, words and rules are walked by the callers. size >= 32. NULL = nothing to show (no limit). */
 static const char *scalar_of(const struct config_row *row, const void *at, char *mem, size_t size)
 {
 	int64_t v = 0;
@@ -22,6 +23,7 @@ static const char *scalar_of(const struct config_row *row, const void *at, char 
 	case CONFIG_SIZE:
 	case CONFIG_USD:
 	case CONFIG_WORD:
+	case CONFIG_MINUTE:
 		memcpy(&v, at, sizeof(v));
 		break;
 	default:
@@ -29,6 +31,8 @@ static const char *scalar_of(const struct config_row *row, const void *at, char 
 	}
 	if (row->type == CONFIG_WORD)
 		return row->words[v];
+	if (row->type == CONFIG_MINUTE)
+		return units_show_minute((int32_t)v, mem, size);
 	if (row->type == CONFIG_USD)
 		return v == GATE_NO_LIMIT ? NULL : usd_show(v, mem, size);
 	if (row->type == CONFIG_DURATION)
@@ -44,6 +48,11 @@ static bool is_list(const struct config_row *row)
 	return row->type >= CONFIG_PORTS;
 }
 
+static bool is_plain_value(const struct config_row *row)
+{
+	return !is_list(row) && row->type != CONFIG_WORDS && row->type != CONFIG_RULES;
+}
+
 struct plain_list {
 	const char *v;
 	size_t n;
@@ -56,12 +65,31 @@ static struct plain_list list_at(const void *at)
 	return l;
 }
 
+static bool has_numbers(const struct config_row *row)
+{
+	return row->type == CONFIG_PORTS || row->type == CONFIG_PERCENTS;
+}
+
 static const char *element_of(const struct config_row *row, struct plain_list l, size_t i, char *mem, size_t size)
 {
-	if (row->type != CONFIG_PORTS)
+	if (!has_numbers(row))
 		return ((const char *const *)(const void *)l.v)[i];
 	(void)snprintf(mem, size, "%u", ((const uint16_t *)(const void *)l.v)[i]);
 	return mem;
+}
+
+static int64_t mask_at(const void *at)
+{
+	int64_t mask;
+
+	memcpy(&mask, at, sizeof(mask));
+	return mask;
+}
+
+/* NULL: none. */
+static const struct rules *rules_at(const void *at)
+{
+	return *(const struct rules *const *)at;
 }
 
 /* ---- YAML */
@@ -82,7 +110,7 @@ static int put_yaml_text(struct buf *out, const struct config_row *row, const ch
 	int r;
 
 	/* Numbers, amounts, booleans and words are plain by themselves. */
-	if (is_plain(s) || (row->type >= CONFIG_INT && row->type <= CONFIG_WORD))
+	if (is_plain(s) || (row->type >= CONFIG_INT && row->type <= CONFIG_WORD && row->type != CONFIG_MINUTE))
 		return buf_append(out, s, strlen(s));
 	r = buf_append(out, "\"", 1);
 	for (; r == 0 && *s; s++) {
@@ -113,6 +141,30 @@ static int show_list(struct buf *out, const struct config_row *row, const void *
 	return r ? r : buf_append(out, "]", 1);
 }
 
+static int show_words(struct buf *out, const struct config_row *row, const void *at)
+{
+	int64_t mask = mask_at(at);
+	bool first = true;
+	int r = buf_append(out, "[", 1);
+
+	for (int64_t i = 0; r == 0 && row->words[i]; i++) {
+		if (!(mask & (INT64_C(1) << i)))
+			continue;
+		r = buf_printf(out, "%s%s", first ? "" : ", ", row->words[i]);
+		first = false;
+	}
+	return r ? r : buf_append(out, "]", 1);
+}
+
+static int show_value(struct buf *out, const struct config_row *row, const void *at, const char *scalar)
+{
+	if (row->type == CONFIG_RULES)
+		return rules_show(rules_at(at), out);
+	if (row->type == CONFIG_WORDS)
+		return show_words(out, row, at);
+	return is_list(row) ? show_list(out, row, at) : put_yaml_text(out, row, scalar);
+}
+
 static int show_table(struct buf *out, const struct config_table *t, const void *from);
 
 static int show_elements(struct buf *out, const struct config_row *row, const void *at)
@@ -134,9 +186,9 @@ static int show_table(struct buf *out, const struct config_table *t, const void 
 		const struct config_row *row = &t->rows[i];
 		const char *at = (const char *)from + row->offset;
 		char mem[64];
-		const char *s = is_list(row) ? "" : scalar_of(row, at, mem, sizeof(mem));
+		const char *s = is_plain_value(row) ? scalar_of(row, at, mem, sizeof(mem)) : "";
 
-		if (!s)
+		if (!s || (row->type == CONFIG_RULES && !rules_at(at)))
 			continue;
 		r = buf_printf(out, "%s%s:", !nested ? "" : first ? "  - " : "    ", row->key);
 		first = false;
@@ -147,7 +199,7 @@ static int show_table(struct buf *out, const struct config_table *t, const void 
 		if (r == 0)
 			r = buf_append(out, " ", 1);
 		if (r == 0)
-			r = is_list(row) ? show_list(out, row, at) : put_yaml_text(out, row, s);
+			r = show_value(out, row, at, s);
 		if (r == 0)
 			r = buf_append(out, "\n", 1);
 	}
@@ -180,13 +232,22 @@ static void json_table(struct jsonw *w, const struct config_table *t, const void
 					jsonw_object(w, NULL);
 					json_table(w, row->table, l.v + j * row->table->size);
 					jsonw_close(w);
-				} else if (row->type == CONFIG_PORTS) {
+				} else if (has_numbers(row)) {
 					jsonw_i64(w, NULL, ((const uint16_t *)(const void *)l.v)[j]);
 				} else {
 					jsonw_cstr(w, NULL, element_of(row, l, j, mem, sizeof(mem)));
 				}
 			}
 			jsonw_close(w);
+		} else if (row->type == CONFIG_WORDS) {
+			jsonw_array(w, row->key);
+			for (int64_t j = 0; row->words[j]; j++)
+				if (mask_at(at) & (INT64_C(1) << j))
+					jsonw_cstr(w, NULL, row->words[j]);
+			jsonw_close(w);
+		} else if (row->type == CONFIG_RULES) {
+			if (rules_at(at))
+				rules_put(w, row->key, rules_at(at));
 		} else if (row->type == CONFIG_BOOL) {
 			jsonw_bool(w, row->key, *(const bool *)(const void *)at);
 		} else if (row->type == CONFIG_INT) {

@@ -10,6 +10,7 @@
 #include "terms.h"
 
 struct agents;
+struct alerts;
 struct budget;
 struct ca;
 struct config;
@@ -45,6 +46,7 @@ struct control {
 	struct agents *agents;
 	struct endpoints *endpoints;
 	struct events *events;
+	struct alerts *alerts;
 	const char *trust_dir; /* where the public certificates are for everybody to read */
 
 	void *daemon; /* for the calls below; main loop's thread only */

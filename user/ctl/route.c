@@ -25,9 +25,19 @@ static const struct route routes[] = {
 	{ "DELETE", "/v1/agents/*", ROUTE_OWNER, false, "agent rm", route_agent_remove },
 	{ "POST", "/v1/agents/*/pause", ROUTE_OWNER, false, "agent pause", route_agent_pause },
 	{ "POST", "/v1/agents/*/resume", ROUTE_OWNER, false, "agent resume", route_agent_resume },
+	{ "POST", "/v1/agents/*/kill", ROUTE_OWNER, false, "agent kill", route_agent_kill },
+	{ "POST", "/v1/agents/*/raise", ROUTE_OWNER, false, "agent raise", route_agent_raise },
+	{ "DELETE", "/v1/agents/*/raise", ROUTE_OWNER, false, "agent raise", route_agent_lower },
 	{ "POST", "/v1/accounts", ROUTE_OWNER, false, "account add", route_account_add },
 	{ "PATCH", "/v1/accounts/*", ROUTE_OWNER, false, "account set", route_account_set },
 	{ "DELETE", "/v1/accounts/*", ROUTE_OWNER, false, "account rm", route_account_remove },
+	{ "POST", "/v1/accounts/*/pause", ROUTE_OWNER, false, "account pause", route_account_pause },
+	{ "POST", "/v1/accounts/*/resume", ROUTE_OWNER, false, "account resume", route_account_resume },
+	{ "POST", "/v1/accounts/*/kill", ROUTE_OWNER, false, "account kill", route_account_kill },
+	{ "POST", "/v1/accounts/*/raise", ROUTE_OWNER, false, "account raise", route_account_raise },
+	{ "DELETE", "/v1/accounts/*/raise", ROUTE_OWNER, false, "account raise", route_account_lower },
+	{ "GET", "/v1/alerts", ROUTE_OWNER, false, "alerts", route_alerts },
+	{ "POST", "/v1/alerts/*/test", ROUTE_OWNER, false, "alerts test", route_alert_test },
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 
@@ -92,7 +102,7 @@ const struct route *route_find(struct request *r, bool is_owner, struct answer *
 		return NULL;
 	}
 	r->name = name;
-	(void)snprintf(r->who, sizeof(r->who), "uid %u pid %d %s", (unsigned)r->uid, (int)r->pid, found->verb);
+	(void)snprintf(r->who, sizeof(r->who), "uid %u pid %d", (unsigned)r->uid, (int)r->pid);
 	return found;
 }
 

@@ -24,7 +24,7 @@ struct request {
 	struct str body;  /* JSON_PADDING readable bytes behind it */
 	uid_t uid;
 	pid_t pid;
-	char who[128];    /* "uid 0 pid 123 agent set": for the audit trail */
+	char who[64];     /* "uid 0 pid 123": for the audit trail */
 };
 
 /* An answer without an end lasts until somebody closes. */
@@ -46,7 +46,7 @@ struct route {
 	const char *path; /* "/v1/agents/ * /pause" without the blanks: '*' is one name */
 	enum route_who who;
 	bool slow; /* runs on a thread of its own: uses only what is thread-safe (ledger, budget) */
-	const char *verb; /* for the audit trail and the log */
+	const char *verb; /* for the log */
 	void (*run)(const struct control *c, const struct request *r, struct answer *a);
 };
 
@@ -84,6 +84,16 @@ void route_agent_set(const struct control *c, const struct request *r, struct an
 void route_agent_remove(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_pause(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_resume(const struct control *c, const struct request *r, struct answer *a);
+void route_agent_kill(const struct control *c, const struct request *r, struct answer *a);
+void route_agent_raise(const struct control *c, const struct request *r, struct answer *a);
+void route_agent_lower(const struct control *c, const struct request *r, struct answer *a);
+void route_account_pause(const struct control *c, const struct request *r, struct answer *a);
+void route_account_resume(const struct control *c, const struct request *r, struct answer *a);
+void route_account_kill(const struct control *c, const struct request *r, struct answer *a);
+void route_account_raise(const struct control *c, const struct request *r, struct answer *a);
+void route_account_lower(const struct control *c, const struct request *r, struct answer *a);
+void route_alerts(const struct control *c, const struct request *r, struct answer *a);
+void route_alert_test(const struct control *c, const struct request *r, struct answer *a);
 void route_account_add(const struct control *c, const struct request *r, struct answer *a);
 void route_account_set(const struct control *c, const struct request *r, struct answer *a);
 void route_account_remove(const struct control *c, const struct request *r, struct answer *a);

@@ -10,6 +10,7 @@
 #include "ctl/agents.h"
 #include "ctl/body.h"
 #include "ctl/route.h"
+#include "ctl/units.h"
 #include "spend/ledger.h"
 
 #define AT(member) offsetof(struct agent_change, member)
@@ -17,7 +18,7 @@
 	{ .key = word, .type = BODY_LIMIT, .offset = AT(limits) + (kind) * sizeof(int64_t), \
 	  .has_offset = AT(has_limit) + (kind) * sizeof(bool) }
 
-/* Groups know the rows up to `exhausted_below`; the first one is for POST only. */
+/* Groups know the rows up to `rules`; the first one is for POST only. */
 static const struct body_row rows[] = {
 	{ .key = "name", .type = BODY_TEXT, .required = true, .offset = AT(name), .size = GATE_NAME_MAX,
 	  .has_offset = SIZE_MAX },
@@ -29,6 +30,11 @@ static const struct body_row rows[] = {
 	{ .key = "parent", .type = BODY_TEXT, .offset = AT(parent), .size = GATE_NAME_MAX,
 	  .has_offset = AT(has_parent) },
 	{ .key = "exhausted_below", .type = BODY_USD, .offset = AT(floor), .has_offset = AT(has_floor) },
+	{ .key = "timezone", .type = BODY_TEXT, .offset = AT(zone), .size = 48, .has_offset = AT(has_zone) },
+	{ .key = "resets_at", .type = BODY_TEXT, .offset = AT(resets_at), .size = 8, .has_offset = AT(has_resets_at) },
+	{ .key = "clamp", .type = BODY_BOOL, .offset = AT(clamp), .has_offset = AT(has_clamp) },
+	{ .key = "rules", .type = BODY_OBJECT, .offset = AT(rules), .size = sizeof(((struct agent_change *)0)->rules),
+	  .has_offset = AT(has_rules) },
 	{ .key = "cgroup", .type = BODY_TEXT, .offset = AT(cgroup), .size = 512, .has_offset = AT(has_cgroup) },
 	{ .key = "on_exhausted", .type = BODY_WORD, .offset = AT(explain), .has_offset = AT(has_on_exhausted),
 	  .words = { "refuse", "explain" } },
@@ -37,7 +43,7 @@ static const struct body_row rows[] = {
 	{ .key = "temporary", .type = BODY_BOOL, .offset = AT(temporary), .has_offset = SIZE_MAX },
 };
 #define ROWS_ALL (sizeof(rows) / sizeof(rows[0]))
-#define ROWS_OF_GROUPS 8
+#define ROWS_OF_GROUPS 12
 
 static void answer_done(struct answer *a, const char *name, const char *note)
 {
@@ -124,59 +130,105 @@ static void drop(const struct control *c, const struct request *r, struct answer
 		answer_done(a, name, note);
 }
 
-static void halt(const struct control *c, const struct request *r, struct answer *a, bool paused)
+static void halt(const struct control *c, const struct request *r, struct answer *a, bool is_agent, enum agent_halt how)
 {
 	char name[GATE_NAME_MAX];
 	struct err e = { "" };
+	uint32_t index = 0;
 
 	if (!take_name(r, name, a))
 		return;
-	int ret = agents_pause(c->agents, name, paused, r->who, &e);
+	int ret = agents_halt(c->agents, name, is_agent, how, r->who, &index, &e);
+	if (ret < 0) {
+		answer_error(a, ret, &e);
+		return;
+	}
+	/* Paused first, so that no new call slips in behind the cut ones. */
+	if (how == AGENT_KILL)
+		c->stop_calls(c->daemon, index);
+	answer_done(a, name, NULL);
+}
+
+/* ---- raises */
+
+struct raise_body {
+	int64_t raise[WINDOW_COUNT];
+	char span[32], until[40];
+	bool has_span, has_until;
+};
+#undef AT
+#define AT(member) offsetof(struct raise_body, member)
+#define RAISE(word, kind) \
+	{ .key = word, .type = BODY_USD, .offset = AT(raise) + (kind) * sizeof(int64_t), .has_offset = SIZE_MAX }
+static const struct body_row raise_rows[] = {
+	RAISE("hour", WINDOW_HOUR),
+	RAISE("day", WINDOW_DAY),
+	RAISE("week", WINDOW_WEEK),
+	RAISE("month", WINDOW_MONTH),
+	RAISE("total", WINDOW_TOTAL),
+	{ .key = "for", .type = BODY_TEXT, .offset = AT(span), .size = 32, .has_offset = AT(has_span) },
+	{ .key = "until", .type = BODY_TEXT, .offset = AT(until), .size = 40, .has_offset = AT(has_until) },
+};
+#undef AT
+
+static int take_until(const struct raise_body *b, int64_t *ret, struct err *e)
+{
+	int64_t now = clock_realtime_ns() / 1000000000, ns;
+
+	if (b->has_span == b->has_until)
+		return err_set(e, EINVAL, "for, until: one of the two says when the raise ends; write e.g. \"for\":\"2h\"");
+	if (b->has_until) {
+		if (units_to_time(str_of(b->until), now, ret) < 0 || *ret <= 0)
+			return err_set(e, EINVAL, "until: \"%s\" is not a moment; write e.g. 2026-08-21T18:00:00Z", b->until);
+		return 0;
+	}
+	if (units_to_ns(str_of(b->span), &ns) < 0 || ns < 1000000000)
+		return err_set(e, EINVAL, "for: \"%s\" is not a duration; write e.g. 2h", b->span);
+	*ret = now + ns / 1000000000;
+	return 0;
+}
+
+static void raise_limits(const struct control *c, const struct request *r, struct answer *a, bool is_agent, bool ends)
+{
+	struct raise_body body = { 0 };
+	struct agent_raise raise = { .is_agent = is_agent };
+	struct err e = { "" };
+	int ret = ends ? 0 : body_read(raise_rows, sizeof(raise_rows) / sizeof(raise_rows[0]), r->body, &body, &e);
+
+	if (ret == 0 && !ends)
+		ret = take_until(&body, &raise.until_s, &e);
+	if (ret == 0 && !take_name(r, raise.name, a))
+		return;
+	memcpy(raise.raise, body.raise, sizeof(raise.raise));
+	if (ret == 0)
+		ret = agents_raise(c->agents, &raise, r->who, &e);
 	if (ret < 0)
 		answer_error(a, ret, &e);
 	else
-		answer_done(a, name, NULL);
+		answer_done(a, raise.name, NULL);
 }
 
-void route_agent_add(const struct control *c, const struct request *r, struct answer *a)
-{
-	add(c, r, a, true);
-}
-
-void route_account_add(const struct control *c, const struct request *r, struct answer *a)
-{
-	add(c, r, a, false);
-}
-
-void route_agent_set(const struct control *c, const struct request *r, struct answer *a)
-{
-	set(c, r, a, true);
-}
-
-void route_account_set(const struct control *c, const struct request *r, struct answer *a)
-{
-	set(c, r, a, false);
-}
-
-void route_agent_remove(const struct control *c, const struct request *r, struct answer *a)
-{
-	drop(c, r, a, true);
-}
-
-void route_account_remove(const struct control *c, const struct request *r, struct answer *a)
-{
-	drop(c, r, a, false);
-}
-
-void route_agent_pause(const struct control *c, const struct request *r, struct answer *a)
-{
-	halt(c, r, a, true);
-}
-
-void route_agent_resume(const struct control *c, const struct request *r, struct answer *a)
-{
-	halt(c, r, a, false);
-}
+#define ROUTE(name, call) \
+	void name(const struct control *c, const struct request *r, struct answer *a) \
+	{ \
+		call; \
+	}
+ROUTE(route_agent_add, add(c, r, a, true))
+ROUTE(route_account_add, add(c, r, a, false))
+ROUTE(route_agent_set, set(c, r, a, true))
+ROUTE(route_account_set, set(c, r, a, false))
+ROUTE(route_agent_remove, drop(c, r, a, true))
+ROUTE(route_account_remove, drop(c, r, a, false))
+ROUTE(route_agent_pause, halt(c, r, a, true, AGENT_PAUSE))
+ROUTE(route_account_pause, halt(c, r, a, false, AGENT_PAUSE))
+ROUTE(route_agent_resume, halt(c, r, a, true, AGENT_RESUME))
+ROUTE(route_account_resume, halt(c, r, a, false, AGENT_RESUME))
+ROUTE(route_agent_kill, halt(c, r, a, true, AGENT_KILL))
+ROUTE(route_account_kill, halt(c, r, a, false, AGENT_KILL))
+ROUTE(route_agent_raise, raise_limits(c, r, a, true, false))
+ROUTE(route_account_raise, raise_limits(c, r, a, false, false))
+ROUTE(route_agent_lower, raise_limits(c, r, a, true, true))
+ROUTE(route_account_lower, raise_limits(c, r, a, false, true))
 
 void route_reload(const struct control *c, const struct request *r, struct answer *a)
 {
@@ -184,7 +236,7 @@ void route_reload(const struct control *c, const struct request *r, struct answe
 	int ret = c->reload(c->daemon, &e);
 
 	if (ret == 0)
-		(void)ledger_change(c->ledger, r->who, "prices reloaded", clock_realtime_ns());
+		(void)ledger_change(c->ledger, r->who, "prices reload", clock_realtime_ns());
 	if (ret < 0)
 		answer_error(a, ret, &e);
 	else

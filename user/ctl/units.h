@@ -35,6 +35,12 @@ const char *units_show_time(int64_t unix_ns, bool with_ms, char *ret, size_t siz
  */
 int units_to_time(struct str s, int64_t now_s, int64_t *ret);
 
+/* "06:00" -> 360. 0 or -EINVAL. ret >= 8 bytes. */
+int units_to_minute(struct str s, int32_t *ret);
+const char *units_show_minute(int32_t minute, char *ret, size_t size);
+/* As the clock there reads: "2026-11-25 06:00". zone "" = UTC; one that is not known reads as UTC. ret >= 32 bytes. */
+const char *units_show_local(const char *zone, int64_t unix_s, char *ret, size_t size);
+
 extern const char *const units_window_names[WINDOW_COUNT];
 extern const char *const units_endpoint_names[ENDPOINT_COUNT];
 extern const char *const units_tier_names[TIER_COUNT];
