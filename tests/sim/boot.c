@@ -268,17 +268,16 @@ static void compare_accounts(struct world *w, const struct loaded *l)
 		struct place *p = &m->places[i];
 		bool is_now = p->lives == l->found[i] && (!p->lives || spec_is(&l->specs[i], p));
 
-		if (!is_now && i == w->doubtful) {
-			const struct place *was = &w->doubtful_was;
+		for (int side = 0; !is_now && i == w->doubtful && side < 2; side++) {
+			const struct place *it = side ? &w->doubtful_new : &w->doubtful_was;
+			uint32_t index = p->index;
 
-			if (was->lives == l->found[i] && (!was->lives || spec_is(&l->specs[i], was))) {
-				uint32_t index = p->index;
-
-				*p = *was;
-				p->index = index;
-				p->windows_known = false;
-				is_now = true;
-			}
+			if (it->lives != l->found[i] || (it->lives && !spec_is(&l->specs[i], it)))
+				continue;
+			*p = *it;
+			p->index = index;
+			p->windows_known = false;
+			is_now = true;
 		}
 		if (!is_now)
 			broken("%s: the ledger remembers it as %s below \"%s\", day %" PRId64 ", paused %d", name_of(i),
@@ -396,6 +395,12 @@ void boot(struct world *w)
 	struct err e = { "" };
 	int r;
 
+	/*
+	 * A clock that is more than two days behind what was seen is believed by a start: windows then follow it, and rows from "the future"
+	 * count only from the next start after they have come to be. Not simulated: the sums would differ meanwhile, by design.
+	 */
+	if (w->now_ns < w->model.seen_ns - DOUBT_NS + 60 * NS)
+		w->now_ns = w->model.seen_ns - DOUBT_NS + 60 * NS;
 	/* Sometimes the start itself meets a bad disk, or dies. */
 	for (int tries = 0;; tries++) {
 		bool is_bad = tries < 2 && LUCK(w->temper.faults ? 15 : 0);

@@ -389,6 +389,7 @@ static void set_account(struct world *w, int name, const struct account_spec *sp
 
 	w->doubtful = name;
 	w->doubtful_was = was;
+	w->doubtful_new = *p;
 	r = ledger_save_account(w->ledger, spec, false);
 	if (simdisk_is_dead(w->disk))
 		return;
@@ -444,6 +445,7 @@ static void step_pause(struct world *w)
 	if (budget_pause(w->budget, name_of(name), paused) < 0)
 		broken("%s cannot be paused", name_of(name));
 	w->model.places[name].spec.paused = paused;
+	w->doubtful_new = w->model.places[name];
 	model_look(&w->model, w->rows, w->holds, LOOK_STRICT);
 	int r = ledger_save_account(w->ledger, &w->model.places[name].spec, false);
 
@@ -471,6 +473,7 @@ static void step_remove(struct world *w)
 	w->doubtful = name;
 	w->doubtful_was = *p;
 	p->lives = p->windows_known = false;
+	w->doubtful_new = *p;
 	model_look(m, w->rows, w->holds, LOOK_STRICT);
 	r = ledger_save_account(w->ledger, &p->spec, true);
 	if (!simdisk_is_dead(w->disk) && r == 0)

@@ -46,7 +46,7 @@ struct world {
 	struct gate_hold *holds_before; /* the next start's input */
 	/* An edit of an account that was not yet confirmed: after a crash the ledger may know either. */
 	int doubtful; /* NOBODY */
-	struct place doubtful_was;
+	struct place doubtful_was, doubtful_new;
 	/* Figures for the summary. */
 	uint64_t holds_given, refusals, settled, crashes, power_cuts, starts, audits;
 };

@@ -25,9 +25,10 @@ void wipe_row(struct gate_account *row)
 	memset(row, 0, sizeof(*row));
 }
 
+/* Also what a start that failed has closed: it is the only place that tells whose the calls in flight are. */
 static void keep_old_row(struct old_row *to, const struct gate_account *from)
 {
-	if (!(from->flags & GATE_ACCOUNT_USED))
+	if (!from->name[0])
 		return;
 	memcpy(to->name, from->name, sizeof(to->name));
 	to->name[sizeof(to->name) - 1] = '\0';
@@ -50,12 +51,28 @@ static void tame_slot(struct gate_hold *h)
 	h->provider_name[sizeof(h->provider_name) - 1] = '\0';
 }
 
+/* Denies like a wiped one, but a start that fails from here on leaves the next one the names that the holds need. */
+static void close_row(struct gate_account *row)
+{
+	(void)__atomic_exchange_n(&row->flags, 0, __ATOMIC_ACQ_REL);
+	for (int k = 0; k < WINDOW_COUNT; k++)
+		(void)__atomic_exchange_n(&row->windows[k].left_nanousd, 0, __ATOMIC_ACQ_REL);
+}
+
+/* Nobody has come back for these by the time the budget opens, and no hold needs them any more. */
+static void wipe_old_rows(struct budget *b)
+{
+	for (uint32_t i = 1; i < b->naccounts; i++)
+		if (!b->accounts[i].used && b->rows[i].name[0])
+			wipe_row(&b->rows[i]);
+}
+
 static void take_over(struct budget *b)
 {
 	for (uint32_t i = 0; i < b->naccounts; i++) {
 		if (i > 0)
 			keep_old_row(&b->old[i], &b->rows[i]);
-		wipe_row(&b->rows[i]);
+		close_row(&b->rows[i]);
 	}
 	for (uint32_t s = b->nholds; s-- > 0;) {
 		struct gate_hold *h = &b->holds[s];
@@ -139,6 +156,7 @@ void budget_seed(struct budget *b, uint64_t call_id, int64_t seen_ns)
 void budget_open(struct budget *b)
 {
 	(void)pthread_mutex_lock(&b->lock);
+	wipe_old_rows(b);
 	b->is_open = true;
 	for (uint32_t i = 1; i < b->end; i++) {
 		if (!b->accounts[i].used)

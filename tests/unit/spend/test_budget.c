@@ -663,6 +663,34 @@ static void an_orphan_of_a_removed_account_counts_above_it(void **state)
 	world_done(w);
 }
 
+/* Found by the simulator: the start wiped the names, failed (no ledger), and the next one could not tell whose the call was. */
+static void a_start_that_fails_keeps_whose_the_calls_are(void **state)
+{
+	struct world *w = fresh();
+	uint32_t a = world_account(w, "a", "", 100, 1000), slot;
+	struct orphan o;
+
+	(void)world_account(w, "never-back", "a", 100, 1000);
+	budget_open(w->b);
+	assert_int_equal(world_hold(w, a, 20, T0, &slot, NULL), 0);
+	budget_sent(w->b, slot);
+	rebirth(w); /* fails here, before any account */
+	assert_int_equal(w->accounts[a].flags, 0);
+	assert_int_equal(w->accounts[a].windows[WINDOW_DAY].left_nanousd, 0);
+	rebirth(w);
+	assert_int_equal(world_account(w, "a", "", 100, 1000), a);
+	assert_int_equal(budget_orphans(w->b, &o, 1), 1);
+	assert_string_equal(o.account, "a");
+	budget_adopt(w->b, o.slot, 20, false);
+	budget_open(w->b);
+	assert_int_equal(world_window(w, a, WINDOW_DAY, T0).spent, 20);
+	for (size_t i = 1; i < ACCOUNTS; i++) /* nothing is left of those who did not come back */
+		assert_true(i == a || w->accounts[i].name[0] == '\0');
+	budget_settled(w->b, o.slot);
+	world_check(w);
+	world_done(w);
+}
+
 /* Whatever bytes stand in the arrays, a start gets through, and counts towards over. */
 static void arrays_full_of_garbage_do_no_harm(void **state)
 {
@@ -785,6 +813,7 @@ int main(void)
 		cmocka_unit_test(orphans_of_every_state),
 		cmocka_unit_test(an_orphan_of_yesterday_is_not_charged_to_today),
 		cmocka_unit_test(an_orphan_of_a_removed_account_counts_above_it),
+		cmocka_unit_test(a_start_that_fails_keeps_whose_the_calls_are),
 		cmocka_unit_test(arrays_full_of_garbage_do_no_harm),
 		cmocka_unit_test(the_check_finds_what_is_wrong),
 		cmocka_unit_test(amounts_at_the_edge_of_64_bits),
