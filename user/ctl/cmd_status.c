@@ -62,16 +62,39 @@ static void show_agent(void *ctx, const char *const *v)
 
 /* ---- accounts: one line per window */
 
-enum { A_NAME, A_PARENT, A_PAUSED, A_CALLS, A_REFUSALS, A_WINDOWS };
-enum { W_LIMIT, W_SPENT, W_HELD, W_LEFT, W_RESETS, W_FIELDS };
+enum { A_NAME, A_PARENT, A_PAUSED, A_ZONE, A_CALLS, A_REFUSALS, A_RAISED_UNTIL, A_WINDOWS };
+enum { W_LIMIT, W_SPENT, W_HELD, W_LEFT, W_RESETS, W_RAISED, W_FIELDS };
+static const char *const window_fields[W_FIELDS] = { "limit", "spent", "held", "left", "resets_local", "raised" };
 static const char *const account_heads[] = { "ACCOUNT", "ABOVE", "WINDOW", "SPENT", "HELD", "LIMIT", "LEFT", "RESETS",
-					     "CALLS", "REFUSED" };
+					     "CALLS*", "REFUSED*" };
+
+/* "2026-11-25 00:00 Europe/Berlin" */
+static const char *local(const char *at, const char *zone, char *mem, size_t size)
+{
+	if (!at[0])
+		return "";
+	(void)snprintf(mem, size, "%s %s", at, zone);
+	return mem;
+}
+
+/* A raised limit carries a mark; the line below the table says until when. */
+static const char *limit(const char *const *x, char *mem, size_t size)
+{
+	size_t n;
+
+	if (!x[W_RAISED][0])
+		return cli_usd(x[W_LIMIT], mem, size);
+	(void)snprintf(mem, size, "%s", cli_usd(x[W_LIMIT], mem, size));
+	n = strlen(mem);
+	(void)snprintf(mem + n, size - n, "^");
+	return mem;
+}
 
 static void show_account(void *ctx, const char *const *v)
 {
 	struct table *t = ctx;
 	bool first = true;
-	char mem[32];
+	char mem[96];
 
 	for (int w = 0; w < WINDOW_COUNT; w++) {
 		const char *const *x = v + A_WINDOWS + w * W_FIELDS;
@@ -83,29 +106,123 @@ static void show_account(void *ctx, const char *const *v)
 		table_cell(t, units_window_names[w]);
 		table_cell(t, cli_usd(x[W_SPENT], mem, sizeof(mem)));
 		table_cell(t, cli_usd(x[W_HELD], mem, sizeof(mem)));
-		table_cell(t, cli_usd(x[W_LIMIT], mem, sizeof(mem)));
+		table_cell(t, limit(x, mem, sizeof(mem)));
 		table_cell(t, cli_usd(x[W_LEFT], mem, sizeof(mem)));
-		table_cell(t, x[W_RESETS]);
+		table_cell(t, local(x[W_RESETS], v[A_ZONE], mem, sizeof(mem)));
 		table_cell(t, first ? v[A_CALLS] : " ");
 		table_cell(t, first ? v[A_REFUSALS] : " ");
 		first = false;
 	}
 }
 
+static void show_raise(void *ctx, const char *const *v)
+{
+	char mem[96];
+
+	if (!v[A_RAISED_UNTIL][0])
+		return;
+	(void)printf("^ %s is raised until %s:", v[A_NAME], local(v[A_RAISED_UNTIL], v[A_ZONE], mem, sizeof(mem)));
+	for (int w = 0; w < WINDOW_COUNT; w++) {
+		const char *raised = v[A_WINDOWS + w * W_FIELDS + W_RAISED];
+
+		if (raised[0])
+			(void)printf(" %s +%s", units_window_names[w], cli_usd(raised, mem, sizeof(mem)));
+	}
+	(void)printf("\n");
+}
+
 static int show_accounts(const struct buf *json)
 {
-	static const char *const names[W_FIELDS] = { "limit", "spent", "held", "left", "resets_at" };
-	const char *fields[A_WINDOWS + WINDOW_COUNT * W_FIELDS] = { "name", "parent", "paused", "calls", "refusals" };
+	const char *fields[A_WINDOWS + WINDOW_COUNT * W_FIELDS] = { "name", "parent", "paused", "timezone", "calls", "refusals",
+								     "raise.until_local" };
 	char paths[WINDOW_COUNT * W_FIELDS][48];
 	struct table t;
 
 	for (int i = 0; i < WINDOW_COUNT * W_FIELDS; i++) {
 		(void)snprintf(paths[i], sizeof(paths[i]), "windows.%s.%s", units_window_names[i / W_FIELDS],
-			       names[i % W_FIELDS]);
+			       window_fields[i % W_FIELDS]);
 		fields[A_WINDOWS + i] = paths[i];
 	}
 	table_init(&t, account_heads, 10, 0x378);
 	int r = records_read(json, "accounts[]", fields, A_WINDOWS + WINDOW_COUNT * W_FIELDS, show_account, &t);
+	if (table_rows(&t)) {
+		(void)printf("\n");
+		table_print(&t, stdout);
+		(void)printf("* since the daemon's start; `purse ledger` has all\n");
+		if (r == 0)
+			r = records_read(json, "accounts[]", fields, A_WINDOWS + WINDOW_COUNT * W_FIELDS, show_raise, NULL);
+	}
+	return r;
+}
+
+/* ---- rules */
+
+enum { R_ACCOUNT, R_RULE, R_SAYS, R_NOW, R_LIMIT, R_DRY_RUN, R_REFUSED, R_WOULD, R_COUNT };
+static const char *const rule_fields[R_COUNT] = { "account", "rule", "says", "now", "limit", "dry_run", "refused", "would_refuse" };
+static const char *const rule_heads[] = { "ACCOUNT", "RULE", "SAYS", "NOW", "REFUSED*", "WOULD REFUSE*" };
+
+static void show_rule(void *ctx, const char *const *v)
+{
+	bool is_money = strcmp(v[R_RULE], "burn_rate") == 0;
+	struct table *t = ctx;
+	char now[96], most[96];
+
+	table_cell(t, v[R_ACCOUNT]);
+	table_cell(t, v[R_RULE]);
+	table_cell(t, v[R_SAYS]);
+	if (is_money)
+		table_cellf(t, "%s of %s", cli_usd(v[R_NOW], now, sizeof(now)), cli_usd(v[R_LIMIT], most, sizeof(most)));
+	else
+		table_cell(t, v[R_NOW]);
+	table_cell(t, is_true(v[R_DRY_RUN]) ? "dry run" : v[R_REFUSED]);
+	table_cell(t, is_true(v[R_DRY_RUN]) ? v[R_WOULD] : "");
+}
+
+/* Model limits read like accounts' windows. */
+enum { M_ACCOUNT, M_MODELS, M_WINDOWS };
+static const char *const model_heads[] = { "ACCOUNT", "MODELS", "WINDOW", "SPENT", "HELD", "LIMIT", "LEFT" };
+
+static void show_model_limit(void *ctx, const char *const *v)
+{
+	struct table *t = ctx;
+	char mem[96];
+
+	for (int w = 0; w < WINDOW_COUNT; w++) {
+		const char *const *x = v + M_WINDOWS + w * W_FIELDS;
+
+		if (!x[W_SPENT][0])
+			continue;
+		table_cell(t, v[M_ACCOUNT]);
+		table_cell(t, v[M_MODELS]);
+		table_cell(t, units_window_names[w]);
+		table_cell(t, cli_usd(x[W_SPENT], mem, sizeof(mem)));
+		table_cell(t, cli_usd(x[W_HELD], mem, sizeof(mem)));
+		table_cell(t, cli_usd(x[W_LIMIT], mem, sizeof(mem)));
+		table_cell(t, cli_usd(x[W_LEFT], mem, sizeof(mem)));
+	}
+}
+
+static int show_rules(const struct buf *json)
+{
+	const char *fields[M_WINDOWS + WINDOW_COUNT * W_FIELDS] = { "account", "models" };
+	char paths[WINDOW_COUNT * W_FIELDS][48];
+	struct table t;
+
+	table_init(&t, rule_heads, 6, 0x38);
+	int r = records_read(json, "accounts[].rule_figures[]", rule_fields, R_COUNT, show_rule, &t);
+
+	if (table_rows(&t)) {
+		(void)printf("\n");
+		table_print(&t, stdout);
+	}
+	for (int i = 0; i < WINDOW_COUNT * W_FIELDS; i++) {
+		(void)snprintf(paths[i], sizeof(paths[i]), "windows.%s.%s", units_window_names[i / W_FIELDS],
+			       window_fields[i % W_FIELDS]);
+		fields[M_WINDOWS + i] = paths[i];
+	}
+	table_init(&t, model_heads, 7, 0x78);
+	if (r == 0)
+		r = records_read(json, "accounts[].model_limits[]", fields, M_WINDOWS + WINDOW_COUNT * W_FIELDS, show_model_limit, &t);
 	if (table_rows(&t)) {
 		(void)printf("\n");
 		table_print(&t, stdout);
@@ -143,6 +260,8 @@ int cmd_status(struct cli *cli, const struct command *self, char **argv)
 	}
 	if (r == 0)
 		r = show_accounts(&a.body);
+	if (r == 0)
+		r = show_rules(&a.body);
 	client_answer_done(&a);
 	return r ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
 }
