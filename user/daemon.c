@@ -3,7 +3,7 @@
  * daemon.c: `pursed`: the parts in the order in which they start; they stop in the reverse order. Everything between is in the
  * folders; here is only what joins them: who is handed to whom, and the timers.
  *
- * The ledger starts after the budget, since its writer frees hold slots until it is closed. The gate stays pinned at the
+ * The ledger starts after budget and alerts, since its writer frees hold slots and tells of refusals until it is closed. The gate stays pinned at the
  * end: without a daemon agents are denied, not set free.
  */
 #include <errno.h>
@@ -99,6 +99,13 @@ static void ledger_health(void *ctx, bool healthy, const char *why)
 	budget_close_holds(d->budget, !healthy);
 }
 
+static void refusal_is_recorded(void *ctx, const char *agent, const struct refusal *why)
+{
+	struct daemon *d = ctx;
+
+	alerts_refused(d->alerts, agent, why);
+}
+
 /* ---- steps: start and stop of one part each */
 
 static int start_loop(struct daemon *d, struct err *e)
@@ -184,7 +191,7 @@ static void stop_budget(struct daemon *d)
 
 static int start_ledger(struct daemon *d, struct err *e)
 {
-	static const struct ledger_calls calls = { .durable = row_is_durable, .health = ledger_health };
+	static const struct ledger_calls calls = { .durable = row_is_durable, .health = ledger_health, .refused = refusal_is_recorded };
 	char path[1200];
 
 	(void)config_place(d->config->state_dir, PURSE_LEDGER_NAME, path, sizeof(path));
@@ -357,7 +364,7 @@ static int start_alerts(struct daemon *d, struct err *e)
 	char path[1200];
 
 	(void)config_place(d->config->state_dir, PURSE_ALERTS_NAME, path, sizeof(path));
-	struct alerts_env env = { .config = d->config, .agents = d->agents, .budget = d->budget, .state_path = path };
+	struct alerts_env env = { .config = d->config, .state_path = path };
 
 	return alerts_new(&env, &d->alerts, e);
 }
@@ -486,6 +493,7 @@ static void look_out(struct daemon *d)
 
 	path_count(d->path, &c);
 	struct alerts_health h = {
+		.agents = d->agents, .budget = d->budget,
 		.ledger_ok = ledger_is_healthy(d->ledger), .gate_ok = d->gate_ok, .gate_text = d->gate_error.text, .overruns = c.overruns,
 	};
 
@@ -610,13 +618,13 @@ static const struct step {
 	{ "gate", start_gate, stop_gate },
 	{ "cgroup", start_cgroup, stop_cgroup },
 	{ "budget", start_budget, stop_budget },
+	{ "alerts", start_alerts, stop_alerts },
 	{ "ledger", start_ledger, stop_ledger },
 	{ "ca", start_ca, stop_ca },
 	{ "agents", start_agents, stop_agents },
 	{ "endpoints", start_endpoints, stop_endpoints },
 	{ "path", start_path, stop_path },
 	{ "events", start_events, stop_events },
-	{ "alerts", start_alerts, stop_alerts },
 	{ "timers", start_timers, stop_timers },
 	{ "signals", start_signals, NULL },
 	{ "control", start_server, stop_server },

@@ -26,6 +26,7 @@ static bool is_watched(const struct config_alert *c, const char *account)
 
 struct looking {
 	struct alerts *a;
+	const struct alerts_health *h;
 	int64_t now_s;
 	struct eye *eye;
 	const char *account, *zone;
@@ -65,10 +66,10 @@ static bool look(void *ctx, const char *name, uint32_t index)
 
 		if (!s)
 			continue;
-		if (!seen && budget_view(l->a->env.budget, index, l->now_s, &v) < 0)
+		if (!seen && budget_view(l->h->budget, index, l->now_s, &v) < 0)
 			return true;
 		if (!seen)
-			spec = agents_spec(l->a->env.agents, name);
+			spec = agents_spec(l->h->agents, name);
 		seen = true;
 		l->eye = eye;
 		l->account = name;
@@ -154,8 +155,9 @@ static void tell_edge(struct looking *l, enum config_when when, enum alert_kind 
 	tell(l, &f);
 }
 
-static void look_at_machine(struct looking *l, const struct alerts_health *h, uint64_t overruns)
+static void look_at_machine(struct looking *l, uint64_t overruns)
 {
+	const struct alerts_health *h = l->h;
 	struct alert_fact f = { .kind = ALERT_OVERRUN };
 
 	l->account = l->zone = "";
@@ -196,7 +198,7 @@ static void sweep(struct alerts *a, struct eye *eye)
 
 void alerts_tick(struct alerts *a, const struct alerts_health *h, int64_t now_s)
 {
-	struct looking l = { .a = a, .now_s = now_s };
+	struct looking l = { .a = a, .h = h, .now_s = now_s };
 	uint64_t overruns = a->has_overruns && h->overruns > a->overruns ? h->overruns - a->overruns : 0;
 
 	if (!a->neyes)
@@ -206,10 +208,10 @@ void alerts_tick(struct alerts *a, const struct alerts_health *h, int64_t now_s)
 	(void)pthread_mutex_lock(&a->lock);
 	a->tick++;
 	take_refusals(a);
-	agents_each_account(a->env.agents, look, &l);
+	agents_each_account(h->agents, look, &l);
 	for (size_t i = 0; i < a->neyes; i++) {
 		l.eye = &a->eyes[i];
-		look_at_machine(&l, h, overruns);
+		look_at_machine(&l, overruns);
 		if (a->tick % 60 == 0)
 			sweep(a, l.eye);
 	}

@@ -20,8 +20,6 @@ struct config;
 
 struct alerts_env {
 	const struct config *config;
-	const struct agents *agents;
-	struct budget *budget;
 	const char *state_path;  /* copied; "" = remembers nothing (tests) */
 	int64_t first_wait_ms;   /* of the senders; 0 = theirs */
 };
@@ -30,8 +28,10 @@ int alerts_new(const struct alerts_env *env, struct alerts **ret, struct err *e)
 /* What is not delivered yet is so at the next start. NULL ok. */
 void alerts_free(struct alerts *a);
 
-/* How the machine is. */
+/* What is looked at, and how the machine is. */
 struct alerts_health {
+	const struct agents *agents;
+	struct budget *budget;
 	bool ledger_ok, gate_ok;
 	const char *gate_text;
 	uint64_t overruns; /* calls that cost more than was held for them, since the start */

@@ -48,6 +48,8 @@ struct ledger_call {
 struct ledger_calls {
 	void (*durable)(void *ctx, uint32_t slot);
 	void (*health)(void *ctx, bool healthy, const char *why);
+	/* A refusal is on record (not what a rule in dry-run would have refused); on the writer's thread. NULL = not wanted. */
+	void (*refused)(void *ctx, const char *agent, const struct refusal *why);
 };
 
 /*

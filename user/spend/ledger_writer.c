@@ -165,6 +165,8 @@ static void group_durable(struct ledger *l, struct queue *group)
 		next = it->next;
 		if (it->kind == ITEM_CALL && l->calls.durable && it->call.slot != LEDGER_NO_SLOT)
 			l->calls.durable(l->ctx, it->call.slot);
+		if (it->kind == ITEM_REFUSAL && l->calls.refused && !it->refusal.dry_run)
+			l->calls.refused(l->ctx, it->refusal.agent, &it->refusal.why);
 		item_over(l, it, 0);
 	}
 }
