@@ -56,8 +56,9 @@ struct account_spec {
 	bool clamp; /* non-streamed calls may have their output limit lowered to what is left; also for all accounts below */
 	/*
 	 * When hours, days, weeks and months begin: an IANA zone name ("" = UTC) and the minute of its day (0..1439). Another zone or
-	 * minute for an account that has windows open: each open window ends at the first boundary of the new kind at or after its old
-	 * end, so a change never opens a window early. See window.h.
+	 * minute for an account that has windows open: each open window ends at the first boundary of the new kind at or after the end
+	 * that it was opened with, so a change never opens a window early, also when it is made while no daemon runs (as long as the gate's
+	 * rows are there: not over a reboot). See window.h.
 	 */
 	char zone[48];
 	int32_t reset_minute;

@@ -21,6 +21,7 @@
 /* One window once: this Monday, the hour from nine to ten. */
 struct instance {
 	int64_t start_s, end_s; /* end 0 = never */
+	int64_t due_s;          /* the end as it was at first: calendars that change again and again do not push it further each time */
 	nanousd spent, held;
 	/*
 	 * P1 is spent + held <= limit. Where a person cut the limit, a raise expired, money was moved in, or a provider billed more than was
@@ -112,8 +113,8 @@ static inline int64_t account_roll(struct budget *b, uint32_t i, int64_t now_s)
 void roll_chain(struct budget *b, uint32_t from, int64_t now_s);
 /* Opens the windows of a new account: as the calendar says, or as they stood open when an earlier daemon ended (was may be NULL). */
 void account_open_windows(struct account *a, const struct old_row *was, int64_t now_s);
-/* Another zone or minute: each open window ends at the first boundary of the new kind at or after its old end. */
-void account_set_calendar(struct account *a, const struct calendar *to);
+/* Another zone or minute: each open window ends at the first boundary of the new kind at or after its first end. */
+void account_set_calendar(struct account *a, const struct calendar *to, int64_t now_s);
 void account_set_limits(struct budget *b, uint32_t i, const struct account_spec *spec, int64_t now_s);
 /* Nothing is spent or held any more; what was is remembered if calls of it are in flight. The caller sets the new bounds. */
 void window_begin_empty(struct window_money *w);

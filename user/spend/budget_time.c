@@ -107,6 +107,7 @@ static void window_begin(struct window_money *w, int k, const struct calendar *c
 {
 	window_begin_empty(w);
 	window_bounds((enum window_kind)k, cal, now_s, &w->now.start_s, &w->now.end_s);
+	w->now.due_s = w->now.end_s;
 }
 
 int64_t account_roll_over(struct budget *b, uint32_t i, int64_t now_s)
@@ -149,15 +150,43 @@ void account_drop_windows(struct account *a)
 
 /* ---- calendars */
 
-/* An old row is a claim. A window that really was open holds this moment and is not much longer than its kind. */
+/* No window that its calendar opened is longer; a day has at most 25 hours, an hour 90 minutes. */
+static const int64_t longest_s[WINDOW_COUNT] = {
+	[WINDOW_HOUR] = 2 * 3600, [WINDOW_DAY] = 26 * 3600, [WINDOW_WEEK] = 7 * 86400 + 7200, [WINDOW_MONTH] = 31 * 86400 + 7200,
+};
+
+/*
+ * Where a window ends that was to end at due_s when its calendar becomes `cal`. Never before now: calls that count in it would be found in
+ * the next one too.
+ */
+static int64_t end_by(enum window_kind k, const struct calendar *cal, int64_t due_s, int64_t now_s)
+{
+	return window_next(k, cal, due_s > now_s ? due_s : now_s + 1);
+}
+
+/*
+ * An old row is a claim. A window that really was open holds this moment, and ends soon; it may have begun a good while ago, if calendars were
+ * changed again and again. To believe too much of that only makes the window longer.
+ */
 static bool was_open(const struct old_row *was, int k, int64_t now_s)
 {
-	static const int64_t most_s[WINDOW_COUNT] = {
-		[WINDOW_HOUR] = 8 * 3600, [WINDOW_DAY] = 8 * 86400, [WINDOW_WEEK] = 60 * 86400, [WINDOW_MONTH] = 250 * 86400,
-	};
+	return was->start_s[k] <= now_s && now_s < was->end_s[k] && was->start_s[k] > now_s - 50 * longest_s[k] &&
+	       was->end_s[k] <= now_s + 2 * longest_s[k];
+}
 
-	return was->start_s[k] <= now_s && now_s < was->end_s[k] && was->start_s[k] >= now_s - most_s[k] &&
-	       was->end_s[k] <= now_s + most_s[k];
+/*
+ * The calendar may have become another one while no daemon ran: what was open stays open, as in account_set_calendar. The row does not say
+ * when it was due at first, but that is not later than its end, nor than the longest window that begins there.
+ */
+static void stay_open(struct instance *in, enum window_kind k, const struct calendar *cal, const struct old_row *was, int64_t now_s)
+{
+	int64_t latest_s = was->start_s[k] + longest_s[k];
+
+	in->start_s = was->start_s[k];
+	in->end_s = was->end_s[k];
+	in->due_s = in->end_s < latest_s ? in->end_s : latest_s;
+	if (window_next(k, cal, in->end_s) != in->end_s)
+		in->end_s = end_by(k, cal, in->due_s, now_s);
 }
 
 void account_open_windows(struct account *a, const struct old_row *was, int64_t now_s)
@@ -166,24 +195,19 @@ void account_open_windows(struct account *a, const struct old_row *was, int64_t 
 		struct instance *in = &a->windows[k].now;
 
 		window_bounds((enum window_kind)k, &a->calendar, now_s, &in->start_s, &in->end_s);
-		/* The calendar may have become another one while no daemon ran: what was open stays open, as in account_set_calendar. */
-		if (was && k != WINDOW_TOTAL && was_open(was, k, now_s)) {
-			in->start_s = was->start_s[k];
-			in->end_s = window_next((enum window_kind)k, &a->calendar, was->end_s[k]);
-		}
+		in->due_s = in->end_s;
+		if (was && k != WINDOW_TOTAL && was_open(was, k, now_s))
+			stay_open(in, (enum window_kind)k, &a->calendar, was, now_s);
 	}
 	a->next_s = 0;
 }
 
-void account_set_calendar(struct account *a, const struct calendar *to)
+void account_set_calendar(struct account *a, const struct calendar *to, int64_t now_s)
 {
 	if (a->calendar.zone == to->zone && a->calendar.reset_minute == to->reset_minute)
 		return;
 	a->calendar = *to;
-	for (int k = 0; k < WINDOW_TOTAL; k++) {
-		struct instance *in = &a->windows[k].now;
-
-		in->end_s = window_next((enum window_kind)k, to, in->end_s);
-	}
+	for (int k = 0; k < WINDOW_TOTAL; k++)
+		a->windows[k].now.end_s = end_by((enum window_kind)k, to, a->windows[k].now.due_s, now_s);
 	a->next_s = 0;
 }

@@ -173,6 +173,17 @@ static nanousd spent_since(const struct account *a, const struct instance *there
 	return at_most ? most : least;
 }
 
+/* Windows that are over are not corrected any more: they only bound what their calls still take. */
+static nanousd spent_then(const struct account *a, int k, const struct instance *there, bool at_most)
+{
+	bool is_exact;
+
+	for (const struct instance *in = a->windows[k].now.older; in; in = in->older)
+		if (in->start_s == there->start_s && in->end_s == there->end_s)
+			return in->spent;
+	return at_most ? spent_since(a, there, true, &is_exact) : 0;
+}
+
 static void move_spent(const struct account *mine, struct window_money *w, int k, int sign)
 {
 	bool is_exact;
@@ -182,10 +193,10 @@ static void move_spent(const struct account *mine, struct window_money *w, int k
 		amount = w->now.spent;
 	instance_spend(&w->now, sign * amount);
 	w->in_doubt |= !is_exact;
-	for (struct instance *in = w->now.older; in; in = in->older)
-		for (const struct instance *my = mine->windows[k].now.older; my; my = my->older)
-			if (my->start_s == in->start_s && my->end_s == in->end_s)
-				instance_spend(in, sign > 0 ? my->spent : -(my->spent < in->spent ? my->spent : in->spent));
+	for (struct instance *in = w->now.older; in; in = in->older) {
+		amount = spent_then(mine, k, in, sign > 0);
+		instance_spend(in, sign > 0 ? amount : -(amount < in->spent ? amount : in->spent));
+	}
 }
 
 static void move_hold(struct account *to, const struct gate_hold *h, int sign)
@@ -280,7 +291,7 @@ static int set_account(struct budget *b, const struct account_spec *spec, const 
 	a->clamp = spec->clamp;
 	a->floor = spec->floor;
 	__atomic_store_n(&b->rows[i].floor_nanousd, a->floor, __ATOMIC_RELEASE);
-	account_set_calendar(a, calendar);
+	account_set_calendar(a, calendar, now_s);
 	account_set_limits(b, i, spec, now_s); /* publishes the windows too */
 	rules_replace(b, i, rules);
 	publish_flags(b, i); /* last: from here on the gate takes the row for an account */
