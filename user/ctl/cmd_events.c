@@ -7,9 +7,9 @@
 #include "ctl/records.h"
 #include "ctl_abi.h"
 
-enum { E_TIME, E_TEXT, E_AGENT, E_CGROUP, E_PID, E_COMM, E_DST, E_DPORT, E_PROTOCOL, E_ERRNO, E_COUNT };
+enum { E_TIME, E_TEXT, E_AGENT, E_CGROUP, E_PID, E_COMM, E_DST, E_DPORT, E_PROTOCOL, E_ERRNO, E_TIMES, E_COUNT };
 static const char *const fields[E_COUNT] = { "time", "text",  "agent",    "caller_cgroup", "pid", "comm",
-					     "dst",  "dport", "protocol", "errno" };
+					     "dst",  "dport", "protocol", "errno", "count" };
 
 static void show(void *ctx, const char *const *v)
 {
@@ -18,7 +18,10 @@ static void show(void *ctx, const char *const *v)
 	(void)printf("%s  %-12s %s[%s]", v[E_TIME], v[E_AGENT][0] ? v[E_AGENT] : "-", v[E_COMM], v[E_PID]);
 	if (v[E_DST][0])
 		(void)printf(" -> %s%s%s:%s/%s", v6 ? "[" : "", v[E_DST], v6 ? "]" : "", v[E_DPORT], v[E_PROTOCOL]);
-	(void)printf("  %s%s%s\n", v[E_ERRNO], v[E_ERRNO][0] ? ": " : "", v[E_TEXT]);
+	(void)printf("  %s%s%s", v[E_ERRNO], v[E_ERRNO][0] ? ": " : "", v[E_TEXT]);
+	if (v[E_TIMES][0] && strcmp(v[E_TIMES], "1") != 0)
+		(void)printf(" (%s times)", v[E_TIMES]);
+	(void)printf("\n");
 }
 
 struct printing {

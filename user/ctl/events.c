@@ -37,8 +37,12 @@ static const char *const reason_words[GATE_REASON_COUNT] = {
 struct kept {
 	struct gate_event event;
 	char agent[GATE_NAME_MAX];
-	int64_t at_ns;
+	int64_t at_ns, last_ns;
+	uint64_t count;
 };
+
+/* Looked for among so many of the newest. */
+#define FOLD_AMONG 64
 
 struct events {
 	struct gate *gate;
@@ -91,23 +95,62 @@ static int write_line(const struct kept *k, struct buf *out)
 	jsonw_i64(&w, "dport", ev->dport);
 	jsonw_cstr(&w, "protocol", protocol_word(ev->protocol, mem, sizeof(mem)));
 	jsonw_cstr(&w, "errno", ev->errnum ? strerrorname_np((int)ev->errnum) : NULL);
+	jsonw_i64(&w, "count", (int64_t)k->count);
+	if (k->count > 1)
+		jsonw_cstr(&w, "last", units_show_time(k->last_ns, true, mem, sizeof(mem)));
 	jsonw_close(&w);
 	int r = jsonw_end(&w);
 
 	return r ? r : buf_append(out, "\n", 1);
 }
 
+/*
+ * Every look-up of a name by glibc connects a UDP socket to each address that it found, to learn by which of ours it would be reached
+ * (RFC 6724), and the gate refuses each. That is one line with a count, by whom and to which port, not a flood that hides the rest.
+ */
+static bool is_same_probe(const struct gate_event *a, const struct gate_event *b)
+{
+	return a->reason == GATE_REASON_UDP && b->reason == GATE_REASON_UDP && a->agent_cgroup == b->agent_cgroup &&
+	       a->caller_cgroup == b->caller_cgroup && a->dport == b->dport && a->protocol == b->protocol &&
+	       memcmp(a->comm, b->comm, sizeof(a->comm)) == 0;
+}
+
+static struct kept *find_probe(struct events *ev, const struct gate_event *event, int64_t at_ns)
+{
+	for (size_t i = 1; i <= FOLD_AMONG && i <= ev->count; i++) {
+		struct kept *k = &ev->kept[(ev->next + CTL_EVENTS_KEPT - i) % CTL_EVENTS_KEPT];
+
+		if (is_same_probe(&k->event, event) && at_ns - k->last_ns < EVENTS_FOLD_NS)
+			return k;
+	}
+	return NULL;
+}
+
+static bool is_power_of_ten(uint64_t n)
+{
+	while (n >= 10 && n % 10 == 0)
+		n /= 10;
+	return n == 1;
+}
+
 void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
 {
-	struct kept *k = &ev->kept[ev->next];
+	struct kept *k = find_probe(ev, event, at_ns);
 	struct buf line;
 
-	*k = (struct kept){ .event = *event, .at_ns = at_ns };
-	(void)str_copy(k->agent, sizeof(k->agent), str_of(agent));
-	ev->next = (ev->next + 1) % CTL_EVENTS_KEPT;
-	if (ev->count < CTL_EVENTS_KEPT)
-		ev->count++;
-	if (list_empty(&ev->followers))
+	if (k) {
+		k->last_ns = at_ns;
+		k->count++;
+	} else {
+		k = &ev->kept[ev->next];
+		*k = (struct kept){ .event = *event, .at_ns = at_ns, .last_ns = at_ns, .count = 1 };
+		(void)str_copy(k->agent, sizeof(k->agent), str_of(agent));
+		ev->next = (ev->next + 1) % CTL_EVENTS_KEPT;
+		if (ev->count < CTL_EVENTS_KEPT)
+			ev->count++;
+	}
+	/* Who follows hears of the first, the 10th, the 100th … */
+	if (list_empty(&ev->followers) || !is_power_of_ten(k->count))
 		return;
 	buf_init(&line, LINE_MAX_BYTES);
 	if (write_line(k, &line) == 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * events.h: the last CTL_EVENTS_KEPT refusals of the gate, and a feed of new ones, as NDJSON lines. Kept in memory only: what has to
- * last is in the ledger. For the main loop's thread only.
+ * last is in the ledger. UDP that the gate refuses to the same process name and port within EVENTS_FOLD_NS of the last is one line with a
+ * count. For the main loop's thread only.
  */
 #ifndef PURSE_CTL_EVENTS_H
 #define PURSE_CTL_EVENTS_H
@@ -10,6 +11,8 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "gate_abi.h"
+
+#define EVENTS_FOLD_NS INT64_C(60000000000)
 
 struct events;
 struct gate;
