@@ -11,6 +11,9 @@ from fractions import Fraction
 
 TABLE = json.loads((pathlib.Path(__file__).parent / "fake_prices.json").read_text())
 KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+# Counters that are no tokens, and what a row calls their price in USD each.
+FEES = {"web_searches": "web_search", "file_searches": "file_search", "code_sessions": "code_session", "images": "image",
+        "characters": "character", "seconds": "second"}
 TIERS = ("standard", "flex", "priority")
 
 
@@ -19,22 +22,32 @@ def find(provider, model):
     return TABLE.get(provider, {}).get(re.sub(r"-20\d\d-\d\d-\d\d$", "", model))
 
 
-def bill(provider, model, usage, tier="standard"):
-    """usage: inclusive counters: input, cache_read, cache_write_5m, cache_write_1h, output, web_searches. Nano-dollars."""
+def bill(provider, model, usage, tier="standard", fast=False, geo="global"):
+    """usage: inclusive counters, as in include/terms.h, with `seconds` of sound. Nano-dollars."""
     row = find(provider, model)
     if row is None:
         return 0
-    name = tier
-    if row.get("long_threshold") and usage.get("input", 0) > row["long_threshold"]:
-        name = "long_" + tier
+    get = lambda kind: usage.get(kind, 0)
+    name = "standard" if tier == "ultrafast" else tier
+    if row.get("long_threshold") and get("input") > row["long_threshold"]:
+        name = "long_" + name
     rates = row.get(name) or row.get(tier) or row["standard"]
-    plain = usage.get("input", 0) - sum(usage.get(k, 0) for k in KINDS[1:4])
-    million = Fraction(0)
-    million += plain * Fraction(rates["input"])
-    for kind in KINDS[1:4]:
-        million += usage.get(kind, 0) * Fraction(rates.get(kind, rates["input"]))
-    million += usage.get("output", 0) * Fraction(rates["output"])
-    usd = million / 1_000_000 + usage.get("web_searches", 0) * Fraction(row.get("web_search", "0"))
+    rate = lambda kind, otherwise: Fraction(rates.get(kind, rates.get(otherwise, "0")))
+    written = get("cache_write_5m") + get("cache_write_1h")
+    heard, seen = get("audio_input") - get("audio_cache_read"), get("image_input")
+    read = get("cache_read") - get("audio_cache_read")
+    made = get("output") - get("audio_output") - get("image_output")
+    million = (get("input") - written - heard - seen - get("cache_read")) * rate("input", "")
+    million += read * rate("cache_read", "input") + get("audio_cache_read") * rate("audio_cache_read", "audio_input")
+    million += get("cache_write_5m") * rate("cache_write_5m", "input") + get("cache_write_1h") * rate("cache_write_1h", "input")
+    million += heard * rate("audio_input", "input") + seen * rate("image_input", "input")
+    million += made * rate("output", "") + get("audio_output") * rate("audio_output", "output") + get("image_output") * rate("image_output", "output")
+    if fast:
+        million *= Fraction(row["fast"])
+    million *= Fraction(row.get("geo", {}).get(geo, "1"))
+    usd = million / 1_000_000
+    for kind, key in FEES.items():
+        usd += get(kind) * Fraction(row.get(key, "0"))
     return math.ceil(usd * 1_000_000_000)
 
 

@@ -10,6 +10,9 @@ Steering, in the request header `x-fake`, comma-separated:
   out=N        answer N output tokens (default 5), one chunk each when streamed
   in=N cached=N w5=N w1h=N   input tokens, and how many of them were cached or written
   delay=S      seconds before the first byte     gap=S  seconds between chunks
+  tok=N        N tokens in a chunk (default 1)   pace=N make N tokens a second (instead of gap)
+  think=N      first make N tokens that nothing shows, at that pace   notice=S  go on making for S seconds after the client has left
+  obey         make no more than the request's own limit
   status=N     an error answer, nothing billed   fail=N error event after N chunks (billed: what was made)
   cut=N        reset the connection after N chunks   at=N   reset it after N bytes of the answer, head and framing counted
   gzip         content-encoding gzip (streamed: flushed after every event)   nousage   no usage anywhere
@@ -32,6 +35,7 @@ import threading
 import time
 import zlib
 
+import fake_extra
 import fake_prices
 
 LOG = threading.Lock()
@@ -60,47 +64,60 @@ class Call:
         self.provider, self.body, self.x = provider, body, x
         self.model = x.get("model", body.get("model", ""))
         self.out = int(x.get("out", 5))
+        if "obey" in x:
+            limits = [body[k] for k in ("max_tokens", "max_completion_tokens", "max_output_tokens") if body.get(k)]
+            self.out = min([self.out, *limits])
         self.made = 0
+        self.per = int(x.get("tok", 1))
+        self.gap = self.per / float(x["pace"]) if "pace" in x else float(x.get("gap", 0))
         total = int(x.get("in", 12))
         self.usage = {"input": total, "cache_read": int(x.get("cached", 0)), "cache_write_5m": int(x.get("w5", 0)),
                       "cache_write_1h": int(x.get("w1h", 0)), "web_searches": int(x.get("search", 0))}
         asked = body.get("service_tier")
         self.tier = x.get("tier", asked if asked in (fake_prices.find(provider, self.model) or {}) else "default")
-        self.thought = int(x.get("reason", 0))
+        self.thought = int(x.get("reason", x.get("think", 0)))
         self.sent = hashlib.sha256()  # of the answer's body, decoded
         self.free = False
+        fake_extra.begin(self)
 
     def bill(self, end):
         usage = dict(self.usage, output=self.made)
         tier = "standard" if self.tier == "default" else self.tier
-        nano = 0 if self.free else fake_prices.bill(self.provider, self.model, usage, tier)
+        nano = 0 if self.free else fake_extra.bill(self, fake_prices.bill(self.provider, self.model, usage, tier, self.fast, self.geo))
         log(bill=nano, id=self.id, provider=self.provider, model=self.model, usage=usage, tier=self.tier, end=end, sent=self.sent.hexdigest())
 
     # ---- usage in each dialect
     def openai_usage(self):
         u = self.usage
-        return {"prompt_tokens": u["input"], "completion_tokens": self.made, "total_tokens": u["input"] + self.made,
+        usage = {"prompt_tokens": u["input"], "completion_tokens": self.made, "total_tokens": u["input"] + self.made,
                 "prompt_tokens_details": {"cached_tokens": u["cache_read"]},
                 "completion_tokens_details": {"reasoning_tokens": min(self.thought, self.made)}}
+        return fake_extra.add_openai(self, usage, "prompt_tokens_details", "completion_tokens_details")
 
     def responses_usage(self):
         u = self.usage
-        return {"input_tokens": u["input"], "input_tokens_details": {"cached_tokens": u["cache_read"]},
+        usage = {"input_tokens": u["input"], "input_tokens_details": {"cached_tokens": u["cache_read"]},
                 "output_tokens": self.made, "output_tokens_details": {"reasoning_tokens": min(self.thought, self.made)},
                 "total_tokens": u["input"] + self.made}
+        return fake_extra.add_openai(self, usage, "input_tokens_details", "output_tokens_details")
 
     def anthropic_usage(self, output=None):
         u = self.usage
         written = u["cache_write_5m"] + u["cache_write_1h"]
         more = {"server_tool_use": {"web_search_requests": u["web_searches"]}} if u["web_searches"] else {}
-        return {**more, "input_tokens": u["input"] - u["cache_read"] - written, "cache_read_input_tokens": u["cache_read"],
+        usage = {**more, "input_tokens": u["input"] - u["cache_read"] - written, "cache_read_input_tokens": u["cache_read"],
                 "cache_creation_input_tokens": written,
                 "cache_creation": {"ephemeral_5m_input_tokens": u["cache_write_5m"],
                                    "ephemeral_1h_input_tokens": u["cache_write_1h"]},
                 "output_tokens": self.made if output is None else output}
+        return fake_extra.add_anthropic(self, usage)
 
     def text(self):
         return "tok " * self.made
+
+    def chunks(self):
+        """The tokens of each chunk."""
+        return [self.per] * (self.out // self.per) + [n for n in [self.out % self.per] if n]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -140,13 +157,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.write(head)
 
     def send_json(self, status, value, headers=()):
-        data = json.dumps(value).encode()
+        data = value if isinstance(value, bytes) else fake_extra.dumps(value).encode()
         self.sent.update(data)
         extra = list(headers)
         if self.x.get("gzip"):
             data, extra = gzip.compress(data, mtime=0), extra + [("content-encoding", "gzip")]
         self.send_response(status)
-        for name, value in [("content-type", "application/json"), ("x-request-id", self.id),
+        for name, value in [("content-type", "audio/mpeg" if isinstance(value, bytes) else "application/json"), ("x-request-id", self.id),
                             ("alt-svc", 'h3=":443"'), ("X-Odd-Case", "Kept"), *extra]:
             self.send_header(name, value)
         self.send_header("content-length", str(len(data)))
@@ -167,7 +184,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def event(self, value, name=None):
         text = f"event: {name}\n" if name else ""
-        text += "data: " + (value if isinstance(value, str) else json.dumps(value)) + "\n\n"
+        text += "data: " + (value if isinstance(value, str) else fake_extra.dumps(value)) + "\n\n"
         data = text.encode()
         self.sent.update(data)
         self.chunk(self.packer.compress(data) + self.packer.flush(zlib.Z_SYNC_FLUSH) if self.packer else data)
@@ -206,10 +223,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         log(request=self.path, method="POST", headers=self.headers.items(), body=raw.decode("utf-8", "replace")[:4000])
         self.begin(self.headers.get("x-fake"))
         path = self.path.partition("?")[0]
-        body = json.loads(raw)
+        kind = self.headers.get("content-type") or ""
+        body = fake_extra.read_form(raw, kind) if kind.startswith("multipart/") else json.loads(raw)
         if path == "/v1/messages/count_tokens":
             return self.send_json(200, {"input_tokens": 12})
         provider, whole, stream = ROUTES[path]
+        provider = fake_extra.HOSTS.get(self.headers.get("host"), provider)
         call = Call(provider, body, self.x)
         self.sent, call.id = call.sent, self.id
         time.sleep(float(self.x.get("delay", 0)))
@@ -217,7 +236,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer_error(call, int(self.x["status"]))
         end = "cut"
         try:
-            if body.get("stream"):
+            if body.get("stream") in (True, "true") or body.get("stream_format") == "sse":
                 stream(self, call)
             else:
                 call.made = 0 if path.endswith("embeddings") else call.out
@@ -235,14 +254,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_json(status, {"type": "error", "error": {"type": "api_error", "message": "on purpose"}})
         return self.send_json(status, {"error": {"message": "on purpose", "type": "server_error", "param": None, "code": None}})
 
-    def pace(self, call, i):
-        """Before chunk i; counts the token that it stands for."""
+    def wait(self, call):
+        # Nobody pipelines here: what can be read is that the client has gone. Then nothing more is made, as real providers do it.
+        if not select.select([self.connection], [], [], call.gap)[0]:
+            return
+        end = time.monotonic() + float(self.x.get("notice", 0))
+        while time.monotonic() < end:
+            time.sleep(call.gap)
+            call.made += call.per
+        raise Gone("the client left")
+
+    def think(self, call):
+        for _ in range(int(self.x.get("think", 0)) // call.per):
+            self.wait(call)
+            call.made += call.per
+
+    def pace(self, call, i, n=1):
+        """Before chunk i; counts the tokens that it stands for."""
         if "cut" in self.x and i == int(self.x["cut"]):
             self.reset()
-        # Nobody pipelines here: what can be read is that the client has gone. Then nothing more is made, as real providers do it.
-        if i and select.select([self.connection], [], [], float(self.x.get("gap", 0)))[0]:
-            raise Gone("the client left")
-        call.made += 1
+        if i:
+            self.wait(call)
+        call.made += n
 
     def fails_at(self, call, i):
         if "fail" in self.x and i == int(self.x["fail"]):
@@ -272,12 +305,13 @@ def chat_stream(h, call):
     if asked:
         frame["usage"] = None
     h.begin_stream()
-    for i in range(call.out):
+    h.think(call)
+    for i, n in enumerate(call.chunks()):
         if h.fails_at(call, i):
             h.event({"error": {"message": "on purpose", "type": "server_error", "param": None, "code": None}})
             return h.end_stream()
-        h.pace(call, i)
-        h.event(dict(frame, choices=[{"index": 0, "delta": {"content": "tok "}, "finish_reason": None}]))
+        h.pace(call, i, n)
+        h.event(dict(frame, choices=[{"index": 0, "delta": {"content": "tok " * n}, "finish_reason": None}]))
     h.event(dict(frame, choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}]))
     if asked and "nousage" not in call.x:
         h.event(dict(frame, choices=[], usage=call.openai_usage()))
@@ -289,7 +323,7 @@ def response_object(call, status):
     return {"id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": call.model, "error": None,
             "incomplete_details": None, "instructions": None, "metadata": {}, "parallel_tool_calls": True, "tool_choice": "auto",
             "tools": [], "service_tier": call.tier, "temperature": 1, "top_p": 1, "output": [
-                {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+                *fake_extra.output_items(call), {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
                  "content": [{"type": "output_text", "text": call.text(), "annotations": []}]}] if status == "completed" else [],
             "usage": call.responses_usage() if status == "completed" and "nousage" not in call.x else None}
 
@@ -303,12 +337,13 @@ def responses_stream(h, call):
         h.event(dict(more, type=kind, sequence_number=n), kind)
         n += 1
     say("response.created", response=response_object(call, "in_progress"))
-    for i in range(call.out):
+    h.think(call)
+    for i, made in enumerate(call.chunks()):
         if h.fails_at(call, i):
             say("response.failed", response=dict(response_object(call, "failed"), error={"code": "server_error", "message": "on purpose"}))
             return h.end_stream()
-        h.pace(call, i)
-        say("response.output_text.delta", item_id="msg_1", output_index=0, content_index=0, delta="tok ", logprobs=[])
+        h.pace(call, i, made)
+        say("response.output_text.delta", item_id="msg_1", output_index=0, content_index=0, delta="tok " * made, logprobs=[])
     say("response.completed", response=response_object(call, "completed"))
     h.end_stream()
 
@@ -339,12 +374,13 @@ def messages_stream(h, call):
     h.event({"type": "message_start", "message": start}, "message_start")
     h.event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}, "content_block_start")
     h.event({"type": "ping"}, "ping")
-    for i in range(call.out):
+    h.think(call)
+    for i, n in enumerate(call.chunks()):
         if h.fails_at(call, i):
             h.event({"type": "error", "error": {"type": "overloaded_error", "message": "on purpose"}}, "error")
             return h.end_stream()
-        h.pace(call, i)
-        h.event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "tok "}}, "content_block_delta")
+        h.pace(call, i, n)
+        h.event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "tok " * n}}, "content_block_delta")
     h.event({"type": "content_block_stop", "index": 0}, "content_block_stop")
     h.event({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
              "usage": {"output_tokens": call.made, **({"server_tool_use": call.anthropic_usage()["server_tool_use"]} if call.usage["web_searches"] else {})}},
@@ -354,6 +390,7 @@ def messages_stream(h, call):
 
 
 ROUTES = {
+    **fake_extra.ROUTES,
     "/v1/chat/completions": ("openai", chat_whole, chat_stream),
     "/v1/responses": ("openai", lambda call: response_object(call, "completed"), responses_stream),
     "/v1/completions": ("openai", completions_whole, None),

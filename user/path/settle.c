@@ -35,7 +35,7 @@ struct verdict {
 
 static const struct price *price_of(const struct exchange *x, const char *model)
 {
-	return model[0] ? price_find(x->prices, x->provider->prices_as, model, clock_realtime_ns() / 1000000000) : NULL;
+	return model[0] ? price_find(x->prices, x->provider->prices_as, model, x->bounds.terms.at_s) : NULL;
 }
 
 /* Each part by its own model; one without a price makes the whole unknown. */
@@ -86,13 +86,7 @@ static bool is_partial(const struct exchange *x)
 	return x->ask.stream && !x->answer_complete && !x->report.ended;
 }
 
-/* Text that was seen. An event is a token at least, however short. */
-static int64_t bytes_seen(const struct report *r)
-{
-	int64_t least = r->output_events * BOUND_BYTES_PER_TOKEN;
-
-	return r->output_bytes > least ? r->output_bytes : least;
-}
+static int64_t bytes_seen(const struct report *r) { return settle_text_bytes(r->output_bytes, r->output_events); }
 
 /* Of a stream that was cut: text for the tokens that were made and billed, and were still on their way: a second at its pace. */
 static int64_t bytes_in_flight(const struct exchange *x)

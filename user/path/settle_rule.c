@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "path/bound.h"
+
 enum status_class {
 	CLASS_REFUSED,  /* before the work */
 	CLASS_BROKEN,   /* the way to the model broke, before or after */
@@ -64,6 +66,15 @@ static enum settle_rule of_failure(const struct settle_facts *f)
 	default:
 		return SETTLE_INPUT;
 	}
+}
+
+int64_t settle_text_bytes(int64_t bytes, int64_t events)
+{
+	int64_t least;
+
+	if (__builtin_mul_overflow(events, BOUND_BYTES_PER_TOKEN, &least))
+		least = INT64_MAX;
+	return bytes > least ? bytes : least;
 }
 
 enum settle_rule settle_rule(const struct settle_facts *f)

@@ -25,6 +25,7 @@
 #define PURSE_PATH_SETTLE_RULE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum settle_rule {
 	SETTLE_NOTHING,
@@ -44,6 +45,9 @@ struct settle_facts {
 	bool output_seen;
 	bool own_error;   /* an error in the provider's own form stood in the answer */
 };
+
+/* For the estimate: text that was seen, in bytes, of which BOUND_BYTES_PER_TOKEN are a token. An event with text is a token at least. */
+int64_t settle_text_bytes(int64_t bytes, int64_t events);
 
 enum settle_rule settle_rule(const struct settle_facts *f);
 
