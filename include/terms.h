@@ -93,6 +93,8 @@ struct usage {
 	int64_t audio_output; /* part of output */
 	int64_t audio_cache_read; /* part of cache_read and of audio_input */
 	int64_t image_input;  /* part of input */
+	int64_t image_cache_read; /* part of cache_read and of image_input */
+	int64_t video_input;  /* part of input */
 	int64_t image_output; /* part of output */
 	/* Not tokens: what some models and tools are billed by instead, or on top. */
 	int64_t web_searches; /* count of paid searches */

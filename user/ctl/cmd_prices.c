@@ -24,10 +24,10 @@ static void table_row(struct table *t, const struct price *p)
 {
 	table_cell(t, p->provider);
 	table_cell(t, p->model);
-	rate_cell(t, p->standard.input);
-	rate_cell(t, p->standard.cache_read);
-	rate_cell(t, p->standard.cache_write_5m);
-	rate_cell(t, p->standard.output);
+	rate_cell(t, p->sets[TIER_STANDARD].input);
+	rate_cell(t, p->sets[TIER_STANDARD].cache_read);
+	rate_cell(t, p->sets[TIER_STANDARD].cache_write_5m);
+	rate_cell(t, p->sets[TIER_STANDARD].output);
 	if (p->max_output < 0)
 		table_cell(t, "");
 	else
@@ -35,23 +35,16 @@ static void table_row(struct table *t, const struct price *p)
 	table_cell(t, p->as_of);
 }
 
-static void json_rate(struct jsonw *w, const char *key, femtousd rate)
-{
-	if (rate != PRICE_UNKNOWN)
-		jsonw_usd(w, key, rate);
-}
-
 static void json_rates(struct jsonw *w, const char *key, const struct rates *r)
 {
+	struct rates copy = *r;
+
+	if (r->input == PRICE_UNKNOWN)
+		return;
 	jsonw_object(w, key);
-	json_rate(w, "input", r->input);
-	json_rate(w, "cache_read", r->cache_read);
-	json_rate(w, "cache_write_5m", r->cache_write_5m);
-	json_rate(w, "cache_write_1h", r->cache_write_1h);
-	json_rate(w, "output", r->output);
-	json_rate(w, "reasoning", r->reasoning);
-	json_rate(w, "audio_input", r->audio_input);
-	json_rate(w, "audio_output", r->audio_output);
+	for (size_t i = 0; price_rate_rows[i].key; i++)
+		if (*price_rate(&copy, i) != PRICE_UNKNOWN)
+			jsonw_usd(w, price_rate_rows[i].key, *price_rate(&copy, i));
 	jsonw_close(w);
 }
 
@@ -62,16 +55,8 @@ static void json_row(struct jsonw *w, const struct price *p)
 	jsonw_cstr(w, "model", p->model);
 	jsonw_cstr(w, "as_of", p->as_of);
 	jsonw_cstr(w, "source", p->source);
-	json_rates(w, "standard", &p->standard);
-	json_rates(w, "flex", &p->flex);
-	json_rates(w, "priority", &p->priority);
-	json_rates(w, "batch", &p->batch);
-	if (p->long_threshold) {
-		jsonw_i64(w, "long_threshold", p->long_threshold);
-		json_rates(w, "long_standard", &p->long_standard);
-		json_rates(w, "long_flex", &p->long_flex);
-		json_rates(w, "long_priority", &p->long_priority);
-	}
+	for (unsigned set = 0; set < RATE_SETS; set++)
+		json_rates(w, price_set_words[set], &p->sets[set]);
 	if (p->max_input >= 0)
 		jsonw_i64(w, "max_input", p->max_input);
 	if (p->max_output >= 0)

@@ -53,6 +53,8 @@ const char *price_list_text(struct price_list *l, struct str s)
 	return arena_str(l->arena, s.p, s.n).p;
 }
 
+void *price_list_room(struct price_list *l, size_t n) { return arena_alloc(l->arena, n); }
+
 struct price_entry *price_list_entry(struct price_list *l, const char *provider, struct str model)
 {
 	struct price_entry *entry = arena_alloc(l->arena, sizeof(*entry));

@@ -22,6 +22,7 @@ struct price_entry {
 struct price_list *price_list_new(void);
 void price_list_next_file(struct price_list *l);
 int price_list_finish(struct price_list *l, int error, struct price_list **ret); /* on error frees l; returns error */
+void *price_list_room(struct price_list *l, size_t n); /* zeroed, lives as long as l; NULL = no memory */
 const char *price_list_text(struct price_list *l, struct str s); /* a copy that lives as long as l; NULL = no memory */
 struct price_entry *price_list_entry(struct price_list *l, const char *provider, struct str model);
 struct price *price_entry_add(struct price_list *l, struct price_entry *entry);
@@ -31,5 +32,7 @@ int price_list_name(struct price_list *l, const char *provider, struct str name,
 /* Exact decimal text x scale. -EINVAL not a plain number, -EDOM too many decimals, -ERANGE above max. */
 int price_decimal(struct str s, int max_decimals, int64_t scale, int64_t max, int64_t *ret);
 int price_date(struct str s, int64_t *ret_s);
+/* "16:30-00:30" -> minutes of the day. */
+int price_window(struct str s, int *ret_from, int *ret_to);
 
 #endif
