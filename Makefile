@@ -56,7 +56,7 @@ UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c t
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: test-kernels all test unit fuzz fuzz-run demo deps lint asan bench clean install vmlinux.h-again
+.PHONY: test-kernels all test unit sim fuzz fuzz-run demo deps lint asan bench clean install vmlinux.h-again
 
 all: $(PROGRAMS) $(O)/prices.yaml
 
@@ -138,6 +138,15 @@ ifdef FUZZ_CLANG
 else
 	@$(MAKE) --no-print-directory O=$(O)-asan SAN=1 fuzz-run
 endif
+
+# The simulator of the accounting core. `make test` runs it for some seconds, `make sim` for SIM_SECONDS; tests/sim/sim.c says the rest.
+SIM_SECONDS ?= 600
+$(O)/tests/sim/sim: $(wildcard tests/sim/*.c) tests/lib/simvfs.c $(wildcard tests/sim/*.h) tests/lib/simvfs.h $(call archives,spend base)
+	$(say) SIM $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_)) -Itests/lib $(LDHARD) -o $@ $(filter %.c,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+sim: $(O)/tests/sim/sim
+	$(O)/tests/sim/sim --seconds $(SIM_SECONDS)
 
 deps:
 	@deploy/install-deps.sh

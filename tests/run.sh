@@ -28,7 +28,7 @@ finish() {
 
 build() {
     say "build"
-    make --no-print-directory -j"$(nproc)" O="$O" all unit || { count 0 1 0; finish; }
+    make --no-print-directory -j"$(nproc)" O="$O" all unit "$O/tests/sim/sim" || { count 0 1 0; finish; }
     make --no-print-directory -j"$(nproc)" O="$O-crash" CRASH=1 all "$O-crash/$crash_test" || { count 0 1 0; finish; }
     # Whatever is fed by peers, files and users, once more under AddressSanitizer and UBSan.
     make --no-print-directory -j"$(nproc)" O="$O-asan" SAN=1 "${asan_tests[@]/#/$O-asan/}" || { count 0 1 0; finish; }
@@ -65,6 +65,8 @@ units() {
         [ "${t#"$O"/}" = $crash_test ] && t=$O-crash/$crash_test
         unit "$t"
     done
+    say "simulator of the accounting core"
+    if "$O/tests/sim/sim" --seconds 15; then count 1 0 0; else count 0 1 0; fi
     say "the same under AddressSanitizer and UBSan"
     for t in "${asan_tests[@]}"; do
         unit "$O-asan/$t"

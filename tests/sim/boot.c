@@ -320,7 +320,7 @@ static int make_accounts(struct world *w, const struct loaded *l, struct err *e)
 
 static int try_boot(struct world *w, struct loaded *l, struct err *e)
 {
-	static const struct ledger_calls calls = { row_is_durable, health };
+	static const struct ledger_calls calls = { .durable = row_is_durable, .health = health };
 	struct replay_counts counts;
 	int r = budget_new(w->rows, ROWS, w->holds, SLOTS, &w->budget);
 
@@ -524,8 +524,8 @@ void world_init(struct world *w, uint64_t seed)
 	w->doubtful = NOBODY;
 	w->now_ns = (starts_s[ROLL(6)] + (int64_t)ROLL(200000)) * NS + (int64_t)ROLL(NS);
 	w->temper = (struct temper){
-		.calls = 10, .tree = (unsigned)ROLL(12), .clock = (unsigned)ROLL(12), .crashes = LUCK(30) ? 0 : (unsigned)ROLL(6),
-		.faults = LUCK(50) ? 0 : (unsigned)ROLL(6), .syncs = 1 + (unsigned)ROLL(15), .small_limits = LUCK(50),
+		.calls = 40, .tree = (unsigned)ROLL(40), .clock = (unsigned)ROLL(40), .crashes = LUCK(40) ? 0 : (unsigned)ROLL(6),
+		.faults = LUCK(50) ? 0 : (unsigned)ROLL(6), .syncs = 1 + (unsigned)ROLL(LUCK(50) ? 10 : 60), .small_limits = LUCK(50),
 	};
 	(void)snprintf(path, sizeof(path), "/tmp/purse-sim-%d/ledger.db", getpid());
 	w->disk = simdisk_new(seed ^ UINT64_C(0x5eed));

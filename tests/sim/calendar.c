@@ -74,7 +74,7 @@ static bool day_is_first(enum window_kind kind, int64_t day)
 	return kind == WINDOW_DAY || (kind == WINDOW_WEEK ? tm.tm_wday == 1 : tm.tm_mday == 1);
 }
 
-bool calendar_begins(enum window_kind kind, const char *zone, int32_t reset_minute, int64_t at_s)
+static bool begins(enum window_kind kind, const char *zone, int32_t reset_minute, int64_t at_s)
 {
 	int64_t day;
 
@@ -85,6 +85,26 @@ bool calendar_begins(enum window_kind kind, const char *zone, int32_t reset_minu
 		return now.tm_min == 0 && now.tm_sec == 0;
 	}
 	return day_begins(at_s, reset_minute, &day) && day_is_first(kind, day);
+}
+
+/* Answers are kept: the same boundaries are asked for again and again. */
+bool calendar_begins(enum window_kind kind, const char *zone, int32_t reset_minute, int64_t at_s)
+{
+	static struct kept {
+		char zone[48];
+		enum window_kind kind;
+		int32_t reset_minute;
+		int64_t at_s;
+		bool is_kept, answer;
+	} kept[4096];
+	struct kept *k = &kept[((uint64_t)at_s / 900 * 31 + (uint64_t)kind * 7 + (uint64_t)reset_minute + (uint64_t)zone[0]) % 4096];
+
+	if (!k->is_kept || k->at_s != at_s || k->kind != kind || k->reset_minute != reset_minute || strcmp(k->zone, zone) != 0) {
+		*k = (struct kept){ .kind = kind, .reset_minute = reset_minute, .at_s = at_s, .is_kept = true };
+		(void)strncpy(k->zone, zone, sizeof(k->zone) - 1);
+		k->answer = begins(kind, zone, reset_minute, at_s);
+	}
+	return k->answer;
 }
 
 bool calendar_is_one(enum window_kind kind, const char *zone, int32_t reset_minute, int64_t start_s, int64_t end_s)

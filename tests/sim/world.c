@@ -543,6 +543,7 @@ static void step_audit(struct world *w)
 		return;
 	if (r < 0)
 		broken("audit: %s", e.text);
+	model_look(&w->model, w->rows, w->holds, LOOK_STRICT);
 	if (LUCK(20))
 		reconcile(w);
 }
