@@ -51,6 +51,8 @@ static int64_t by_time(const struct bound *b, int64_t now_ns)
 
 void bound_saw(struct bound *b, int64_t bytes, int64_t events, bool hidden, bool all_read, int64_t now_ns)
 {
+	if (bytes > 0 && !b->bytes)
+		b->text_ns = now_ns;
 	b->bytes = bytes;
 	if (hidden && !b->hidden) {
 		b->base = 0;
@@ -84,8 +86,11 @@ int64_t bound_text_tokens(int64_t bytes)
 int64_t bound_in_flight(int64_t rate, int64_t tokens, int64_t took_ns)
 {
 	int64_t most = max64(BOUND_IN_FLIGHT_MIN, tokens_within(rate > 0 ? rate : UNKNOWN_RATE, BOUND_NOTICE_MS));
-	int64_t took_ms = max64(1, took_ns / NS_PER_MS), paced;
+	int64_t took_ms = took_ns / NS_PER_MS, paced;
 
+	/* Too short to have a pace. */
+	if (took_ms < BOUND_NOTICE_MS || tokens <= 0)
+		return most;
 	if (__builtin_mul_overflow(tokens, (int64_t)BOUND_NOTICE_MS, &paced))
 		return most;
 	paced = paced / took_ms + (paced % took_ms != 0);

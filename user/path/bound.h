@@ -35,6 +35,7 @@ struct bound {
 	int64_t base, base_ns;    /* at base_ns no more than `base` tokens were made */
 	int64_t base_bytes;       /* of text seen at base_ns */
 	int64_t bytes;            /* of text seen */
+	int64_t text_ns;          /* when the first of it was */
 };
 
 /* rate > 0, choices >= 1, full >= 0. */
@@ -53,7 +54,10 @@ int64_t bound_tokens(const struct bound *b, int64_t now_ns);
 
 /* An estimate, no bound: what a text of so many bytes has in tokens. */
 int64_t bound_text_tokens(int64_t bytes);
-/* An estimate: tokens on their way when a stream was cut that made `tokens` within took_ns. rate <= 0: the provider's is not known. */
+/*
+ * An estimate: tokens on their way when a stream was cut that made `tokens` within took_ns: a second of its own pace, or of the
+ * provider's rate when it is too young to have one. rate <= 0: the provider's is not known.
+ */
 int64_t bound_in_flight(int64_t rate, int64_t tokens, int64_t took_ns);
 
 #endif
