@@ -131,21 +131,23 @@ static int read_merged(const struct yaml_node *base, const struct yaml_node *ove
 		r = err_set(e, EINVAL, "is longer than %d bytes; use fewer models, or wider globs", RULES_TEXT_MAX);
 	else
 		r = rules_parse(buf_ptr(&text), buf_len(&text), ret, e);
+	/* Who calls says of what it is. */
+	if (r < 0 && strncmp(e->text, "rules: ", 7) == 0)
+		memmove(e->text, e->text + 7, strlen(e->text + 7) + 1);
 	if (r < 0 && wr.culprit)
 		*ret_culprit = wr.culprit;
 	buf_done(&text);
 	return r;
 }
 
-/* Complaints begin with the key that they are about. */
+/* Complaints begin with the key that they are about, some in quotes. */
 static const struct yaml_node *find_culprit(const struct yaml_node *map, const char *complaint)
 {
-	for (size_t i = 0; i < yaml_count(map); i++) {
-		struct str key = yaml_key(map, i);
+	struct str text = str_of(complaint + (complaint[0] == '"'));
 
-		if (str_starts(str_of(complaint), key))
+	for (size_t i = 0; i < yaml_count(map); i++)
+		if (str_starts(text, yaml_key(map, i)))
 			return yaml_at(map, i);
-	}
 	return map;
 }
 

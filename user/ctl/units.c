@@ -247,7 +247,7 @@ const char *units_show_local(const char *zone, int64_t unix_s, char *ret, size_t
 
 	if (zone_open(zone, &z, NULL) < 0)
 		z = NULL;
-	time_t local = (time_t)(unix_s + zone_offset(z, unix_s));
+	time_t local = (time_t)(unix_s + (z ? zone_offset(z, unix_s) : 0));
 
 	if (!gmtime_r(&local, &tm) || strftime(ret, size, "%Y-%m-%d %H:%M", &tm) == 0)
 		(void)snprintf(ret, size, "@%lld", (long long)unix_s);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "ctl/agents.h"
 #include "ctl/config.h"
 #include "fakes.h"
@@ -17,6 +18,7 @@ static struct gate_hold holds[HOLDS];
 static struct config *config;
 static struct budget *budget;
 static struct agents *agents;
+static uint32_t at;
 
 static void fresh(void)
 {
@@ -147,16 +149,16 @@ static void run_time_agents_survive(void **state)
 	g.limits[WINDOW_DAY] = 9 * NANOUSD_PER_USD;
 	g.has_parent = true;
 	(void)snprintf(g.parent, sizeof(g.parent), "team");
-	assert_int_equal(agents_add(agents, &g, "uid 0 pid 1 account add", &e), 0);
+	assert_int_equal(agents_add(agents, &g, "uid 0 pid 1", &e), 0);
 	c.has_parent = c.has_floor = c.has_on_failure = c.fail_open = true;
 	(void)snprintf(c.parent, sizeof(c.parent), "group");
 	c.floor = 5;
-	assert_int_equal(agents_add(agents, &c, "uid 0 pid 1 agent add", &e), 0);
+	assert_int_equal(agents_add(agents, &c, "uid 0 pid 1", &e), 0);
 	assert_int_equal(enrolled("/cg/purse/tmp")->flags, GATE_AGENT_FAIL_OPEN);
-	assert_string_equal(fake_changes[0], "uid 0 pid 1 account add: account \"group\" day=9.00USD parent=team added");
-	assert_string_equal(fake_changes[1],
-			    "uid 0 pid 1 agent add: agent \"tmp\" account=group exhausted_below=0.000000005USD on_failure=open added");
-	assert_int_equal(agents_pause(agents, "bot", true, "w", &e), 0);
+	assert_string_equal(fake_changes[0], "uid 0 pid 1: account add group none -> {\"day\":\"9.00\",\"parent\":\"team\"}");
+	assert_string_equal(fake_changes[1], "uid 0 pid 1: agent add tmp none -> {\"account\":\"group\",\"exhausted_below\":\"0.000000005\","
+					     "\"cgroup\":\"/purse/tmp\",\"on_exhausted\":\"refuse\",\"on_failure\":\"open\"}");
+	assert_int_equal(agents_halt(agents, "bot", true, AGENT_PAUSE, "w", &at, &e), 0);
 	assert_true(view("bot").paused);
 	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN | GATE_AGENT_PAUSED);
 	stop();
@@ -168,7 +170,7 @@ static void run_time_agents_survive(void **state)
 	assert_int_equal(enrolled("/cg/purse/tmp")->flags, GATE_AGENT_FAIL_OPEN);
 	assert_true(view("bot").paused);
 	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN | GATE_AGENT_PAUSED);
-	assert_int_equal(agents_pause(agents, "bot", false, "w", &e), 0);
+	assert_int_equal(agents_halt(agents, "bot", true, AGENT_RESUME, "w", &at, &e), 0);
 	stop();
 
 	/* Taken out of the config: gone, although the ledger has a row from the pause. Its enrolment goes too. */
@@ -237,7 +239,7 @@ static void what_cannot_be_recorded_is_not_made(void **state)
 	s.limits[WINDOW_DAY] = 1000 * NANOUSD_PER_USD;
 	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), -EIO);
 	assert_int_equal(view("bot").windows[WINDOW_DAY].limit, 25 * NANOUSD_PER_USD);
-	assert_int_equal(agents_pause(agents, "bot", true, "w", &e), -EIO);
+	assert_int_equal(agents_halt(agents, "bot", true, AGENT_PAUSE, "w", &at, &e), -EIO);
 	assert_false(view("bot").paused);
 	assert_int_equal(enrolled("/cg/purse/bot")->flags, GATE_AGENT_EXPLAIN);
 	assert_int_equal(agents_remove(agents, "bot", true, "w", NULL, 0, &e), -EIO);
@@ -389,6 +391,160 @@ static void strangers_in_the_gate_are_expelled(void **state)
 	stop();
 }
 
+#define TERMS "timezone: Europe/Berlin\nresets_at: '06:00'\n"
+
+static void windows_rules_and_clamp(void **state)
+{
+	struct agent_change c = change("tmp", true), s = change("bot", true);
+	const struct account_spec *spec;
+	struct err e = { "" };
+
+	fresh();
+	must_start(TERMS TEAM "agents: [{name: bot, day: 25USD, clamp: true, rules: {requests_per_minute: 60, loop: {times: 5, within: 1m}, "
+		   "dry_run: [loop]}}, {name: ny, timezone: America/New_York, resets_at: '00:00'}]\n");
+	spec = agents_spec(agents, "bot");
+	assert_string_equal(spec->zone, "Europe/Berlin");
+	assert_int_equal(spec->reset_minute, 360);
+	assert_true(spec->clamp);
+	assert_int_equal(spec->rules.requests_per_minute, 60);
+	assert_int_equal(spec->rules.loop_within_s, 60);
+	assert_string_equal(agents_spec(agents, "ny")->zone, "America/New_York");
+	assert_int_equal(agents_spec(agents, "ny")->reset_minute, 0);
+	assert_string_equal(agents_spec(agents, "team")->zone, "Europe/Berlin");
+
+	/* What is made at run time begins with the config's. */
+	assert_int_equal(agents_add(agents, &c, "w", &e), 0);
+	assert_string_equal(agents_spec(agents, "tmp")->zone, "Europe/Berlin");
+	assert_int_equal(agents_spec(agents, "tmp")->reset_minute, 360);
+
+	/* A change names what changes; the rest stays, also within rules. */
+	s.has_rules = s.has_zone = s.has_resets_at = true;
+	(void)snprintf(s.rules, sizeof(s.rules), "{\"per_call\":\"0.50\",\"loop\":{\"within\":\"5m\"},\"models\":{\"deny\":[\"*-pro\"]}}");
+	(void)snprintf(s.zone, sizeof(s.zone), "UTC");
+	(void)snprintf(s.resets_at, sizeof(s.resets_at), "23:59");
+	fake_nchanges = 0;
+	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), 0);
+	spec = agents_spec(agents, "bot");
+	assert_int_equal(spec->rules.requests_per_minute, 60);
+	assert_int_equal(spec->rules.loop_times, 5);
+	assert_int_equal(spec->rules.loop_within_s, 300);
+	assert_int_equal(spec->rules.per_call, 500000000);
+	assert_int_equal(spec->rules.ndeny, 1);
+	assert_int_equal(spec->reset_minute, 23 * 60 + 59);
+	assert_non_null(strstr(fake_changes[0], "w: agent set bot {\"timezone\":\"Europe/Berlin\",\"resets_at\":\"06:00\",\"rules\":{"));
+	assert_non_null(strstr(fake_changes[0], "-> {\"timezone\":\"UTC\",\"resets_at\":\"23:59\",\"rules\":{"));
+	(void)snprintf(s.rules, sizeof(s.rules), "{\"loop\":null,\"models\":{\"deny\":null},\"dry_run\":null}");
+	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), 0);
+	assert_int_equal(spec->rules.loop_times, 0);
+	assert_int_equal(spec->rules.ndeny, 0);
+	assert_int_equal(spec->rules.requests_per_minute, 60);
+	s.rules[0] = '\0';
+	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), 0);
+	assert_false(rules_any(&spec->rules));
+
+	/* Nothing of a change that is refused stays. */
+	(void)snprintf(s.zone, sizeof(s.zone), "Mars/Base");
+	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "\"Mars/Base\" is not a time zone that this machine knows"));
+	(void)snprintf(s.zone, sizeof(s.zone), "Asia/Tokyo");
+	(void)snprintf(s.rules, sizeof(s.rules), "{\"loop\":{\"times\":5}}");
+	assert_int_equal(agents_set(agents, &s, "w", NULL, 0, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "agent \"bot\": rules: loop"));
+	assert_string_equal(agents_spec(agents, "bot")->zone, "UTC");
+	stop();
+}
+
+static void raises(void **state)
+{
+	struct agent_raise r = { .name = "bot", .is_agent = true };
+	int64_t now = clock_realtime_ns() / 1000000000;
+	struct account_view v;
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	r.raise[WINDOW_DAY] = 10 * NANOUSD_PER_USD;
+	r.until_s = now - 1;
+	assert_int_equal(agents_raise(agents, &r, "w", &e), -EINVAL);
+	r.until_s = now + 400 * 86400;
+	assert_int_equal(agents_raise(agents, &r, "w", &e), -EINVAL);
+	r.until_s = now + 3600;
+	r.raise[WINDOW_WEEK] = 1;
+	assert_int_equal(agents_raise(agents, &r, "w", &e), -EINVAL);
+	assert_non_null(strstr(e.text, "agent \"bot\": has no week limit that could be raised"));
+	r.raise[WINDOW_WEEK] = 0;
+	assert_int_equal(agents_raise(agents, &r, "uid 0 pid 1", &e), 0);
+	assert_non_null(strstr(fake_changes[0], "uid 0 pid 1: agent raise bot {\"raise\":null} -> {\"raise\":{\"day\":\"10.00\",\"until\":\""));
+	assert_int_equal(budget_view(budget, budget_find(budget, "bot"), now, &v), 0);
+	assert_int_equal(v.windows[WINDOW_DAY].limit, 35 * NANOUSD_PER_USD);
+	assert_int_equal(v.raise_until_s, now + 3600);
+	stop();
+
+	/* It is somebody's decision that a restart does not undo, also over the config. */
+	must_start(TEAM BOT);
+	assert_int_equal(agents_spec(agents, "bot")->raise_until_s, now + 3600);
+	assert_int_equal(budget_view(budget, budget_find(budget, "bot"), now, &v), 0);
+	assert_int_equal(v.windows[WINDOW_DAY].limit, 35 * NANOUSD_PER_USD);
+	/* Taken back before its time, once. */
+	r.until_s = 0;
+	assert_int_equal(agents_raise(agents, &r, "w", &e), 0);
+	assert_int_equal(agents_raise(agents, &r, "w", &e), -EINVAL);
+	assert_non_null(strstr(e.text, "no raise is on"));
+	assert_int_equal(budget_view(budget, budget_find(budget, "bot"), now, &v), 0);
+	assert_int_equal(v.windows[WINDOW_DAY].limit, 25 * NANOUSD_PER_USD);
+	stop();
+
+	/* One that is over by the next start is taken down by the watch, with a line in the trail. */
+	fake_accounts[0].raise[WINDOW_DAY] = 5;
+	fake_accounts[0].raise_until_s = now - 5;
+	must_start(TEAM BOT);
+	fake_nchanges = 0;
+	agents_watch(agents);
+	assert_int_equal(agents_spec(agents, "bot")->raise_until_s, 0);
+	assert_non_null(strstr(fake_changes[0], "purse: agent raise bot {\"raise\":{"));
+	stop();
+
+	/* Out of the config: the account that the ledger kept for the raise does not come back as one of ours. */
+	must_start(TEAM);
+	assert_int_equal(budget_find(budget, "bot"), 0);
+	stop();
+}
+
+static void groups_are_halted_too(void **state)
+{
+	struct agent_change g = change("group", false);
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	assert_int_equal(agents_add(agents, &g, "w", &e), 0);
+	assert_int_equal(agents_halt(agents, "team", false, AGENT_KILL, "w", &at, &e), 0);
+	assert_int_equal(at, budget_find(budget, "team"));
+	assert_non_null(strstr(fake_changes[1], "w: account kill team {\"paused\":false} -> {\"paused\":true}"));
+	assert_int_equal(agents_halt(agents, "group", false, AGENT_PAUSE, "w", &at, &e), 0);
+	assert_int_equal(agents_halt(agents, "bot", false, AGENT_PAUSE, "w", &at, &e), -ENOENT);
+	stop();
+	must_start(TEAM BOT);
+	assert_true(view("team").paused);
+	assert_true(view("group").paused);
+	assert_false(view("bot").paused);
+	assert_int_equal(agents_halt(agents, "team", false, AGENT_RESUME, "w", &at, &e), 0);
+	stop();
+	must_start(TEAM BOT);
+	assert_false(view("team").paused);
+	/* A group that is ours under a name that the config once had is no shadow of that. */
+	stop();
+	must_start("");
+	struct agent_change t = change("team", false);
+
+	assert_int_equal(budget_find(budget, "team"), 0);
+	assert_int_equal(agents_add(agents, &t, "w", &e), 0);
+	stop();
+	must_start("");
+	assert_true(budget_find(budget, "team") != 0);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +558,9 @@ int main(void)
 		cmocka_unit_test(cgroups_come_and_go),
 		cmocka_unit_test(temporary_ones_go_with_their_cgroup),
 		cmocka_unit_test(strangers_in_the_gate_are_expelled),
+		cmocka_unit_test(windows_rules_and_clamp),
+		cmocka_unit_test(raises),
+		cmocka_unit_test(groups_are_halted_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

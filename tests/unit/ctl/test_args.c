@@ -105,20 +105,95 @@ static void refuses(void **state)
 static void budget_bodies(void **state)
 {
 	struct budget_flags f = { .parent = "none", .on_exhausted = "explain" };
+	struct err e = { "" };
 	struct buf out;
 
 	f.limits[WINDOW_DAY] = (struct args_usd){ .given = true, .v = 25 * NANOUSD_PER_USD };
 	f.limits[WINDOW_TOTAL] = (struct args_usd){ .given = true, .none = true };
 	buf_init(&out, 4096);
-	assert_int_equal(budget_flags_body(&f, "bot", true, &out), 0);
+	assert_int_equal(budget_flags_body(&f, "bot", true, &out, &e), 0);
 	assert_string_equal(buf_ptr(&out), "{\"name\":\"bot\",\"day\":\"25.00\",\"total\":null,\"parent\":\"\","
 					   "\"on_exhausted\":\"explain\",\"temporary\":true}");
 	buf_clear(&out);
-	assert_int_equal(budget_flags_body(&f, NULL, false, &out), 0);
+	assert_int_equal(budget_flags_body(&f, NULL, false, &out, &e), 0);
 	assert_string_equal(buf_ptr(&out), "{\"day\":\"25.00\",\"total\":null,\"parent\":\"\",\"on_exhausted\":\"explain\"}");
 	buf_done(&out);
 	assert_true(budget_flags_any(&f));
 	assert_false(budget_flags_any(&(struct budget_flags){ 0 }));
+}
+
+static void terms_and_rules_in_bodies(void **state)
+{
+	static const struct {
+		struct budget_flags f;
+		const char *body; /* NULL = refused with text */
+		const char *text;
+	} cases[] = {
+		{ { .timezone = "Europe/Berlin", .resets_at = "06:00", .clamp = "on" },
+		  "{\"timezone\":\"Europe/Berlin\",\"resets_at\":\"06:00\",\"clamp\":true}", NULL },
+		{ { .timezone = "none", .resets_at = "none", .clamp = "off" }, "{\"timezone\":\"\",\"resets_at\":\"\",\"clamp\":false}", NULL },
+		{ { .rpm = "60", .tpm = "none", .in_flight = "4" },
+		  "{\"rules\":{\"requests_per_minute\":60,\"tokens_per_minute\":null,\"calls_in_flight\":4}}", NULL },
+		{ { .loop = "5/1m", .burn = "10/10m", .per_call = { .given = true, .v = 500000000 } },
+		  "{\"rules\":{\"loop\":{\"times\":5,\"within_s\":60},\"burn_rate\":{\"times\":10,\"within_s\":600},\"per_call\":\"0.50\"}}", NULL },
+		{ { .loop = "none", .burn = "none", .per_call = { .given = true, .none = true } },
+		  "{\"rules\":{\"loop\":null,\"burn_rate\":null,\"per_call\":null}}", NULL },
+		{ { .allow = "gpt-5*, claude-*,", .deny = "none", .dry_run = "loop,burn_rate" },
+		  "{\"rules\":{\"models\":{\"allow\":[\"gpt-5*\",\"claude-*\"],\"deny\":[]},\"dry_run\":[\"loop\",\"burn_rate\"]}}", NULL },
+		{ { .rpm = "0" }, NULL, "--rpm: \"0\" is not a whole number above 0, or none" },
+		{ { .tpm = "1k" }, NULL, "--tpm: \"1k\" is not a whole number above 0, or none" },
+		{ { .in_flight = "-1" }, NULL, "--in-flight: \"-1\"" },
+		{ { .loop = "5" }, NULL, "--loop: \"5\" is not a number and a time, or none; write e.g. 5/1m" },
+		{ { .loop = "5/500ms" }, NULL, "--loop: \"5/500ms\"" },
+		{ { .burn = "x/1m" }, NULL, "--burn-rate: \"x/1m\"" },
+		{ { .rpm = "5", .end = true }, NULL, "are flags of raise" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct err e = { "" };
+		struct buf out;
+
+		buf_init(&out, 4096);
+		int r = budget_flags_body(&cases[i].f, NULL, false, &out, &e);
+
+		assert_int_equal(r, cases[i].body ? 0 : -EINVAL);
+		if (cases[i].body)
+			assert_string_equal(buf_ptr(&out), cases[i].body);
+		else if (!strstr(e.text, cases[i].text))
+			fail_msg("says %s, wanted %s", e.text, cases[i].text);
+		buf_done(&out);
+	}
+}
+
+static void raise_bodies(void **state)
+{
+#define DAY(dollars) { [WINDOW_DAY] = { .given = true, .v = (dollars) * NANOUSD_PER_USD } }
+	static const struct {
+		struct budget_flags f;
+		const char *body, *text;
+	} cases[] = {
+		{ { .limits = DAY(10), .span = "2h" }, "{\"day\":\"10.00\",\"for\":\"2h\"}", NULL },
+		{ { .limits = DAY(10), .until = "2026-08-21" }, "{\"day\":\"10.00\",\"until\":\"2026-08-21\"}", NULL },
+		{ { .end = true }, "{}", NULL },
+		{ { .limits = DAY(10) }, NULL, "how long? write --for 2h" },
+		{ { .limits = DAY(10), .span = "2h", .until = "x" }, NULL, "how long?" },
+		{ { .span = "2h" }, NULL, "nothing to raise; write e.g. --day 10USD" },
+		{ { .limits = DAY(10), .span = "2h", .rpm = "5" }, NULL, "raise takes limits and --for" },
+		{ { .limits = DAY(10), .end = true }, NULL, "--end stands alone" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct err e = { "" };
+		struct buf out;
+
+		buf_init(&out, 4096);
+		assert_int_equal(budget_flags_raise(&cases[i].f, &out, &e), cases[i].body ? 0 : -EINVAL);
+		if (cases[i].body)
+			assert_string_equal(buf_ptr(&out), cases[i].body);
+		else if (!strstr(e.text, cases[i].text))
+			fail_msg("says %s, wanted %s", e.text, cases[i].text);
+		buf_done(&out);
+	}
 }
 
 int main(void)
@@ -127,6 +202,8 @@ int main(void)
 		cmocka_unit_test(takes_flags_anywhere),
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(budget_bodies),
+		cmocka_unit_test(terms_and_rules_in_bodies),
+		cmocka_unit_test(raise_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
