@@ -166,9 +166,18 @@ static struct rates at_off_peak(const struct price *p, const struct price_off_pe
 
 struct rates rates_pick(const struct price *p, const struct cost_terms *t, size_t crossed)
 {
-	const struct price_off_peak *o = p->noff_peak && crossed == 0 && t->tier == TIER_STANDARD && !t->fast ? rates_off_peak(p, t->at_s) : NULL;
+	const struct price_off_peak *o = p->noff_peak && crossed == 0 && !t->fast ? rates_off_peak(p, t->at_s) : NULL;
 
-	return o ? at_off_peak(p, o) : rates_pick_peak(p, t, crossed);
+	if (!o || (t->tier != TIER_STANDARD && t->tier != TIER_UNKNOWN))
+		return rates_pick_peak(p, t, crossed);
+	struct rates cheap = at_off_peak(p, o);
+
+	if (t->tier == TIER_UNKNOWN) { /* standard at these hours is one of those that it may be */
+		struct rates peak = rates_pick_peak(p, t, crossed);
+
+		rates_raise(&cheap, &peak);
+	}
+	return cheap;
 }
 
 /* ---- factors */

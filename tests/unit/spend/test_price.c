@@ -36,11 +36,11 @@ static void numbers_are_exact(void **state)
 		const struct price *p = price_find(l, "p", "m", T0);
 
 		assert_non_null(p);
-		assert_int_equal(p->standard.input, cases[i].want);
-		assert_int_equal(p->standard.output, cases[i].want);
-		assert_int_equal(p->standard.cache_read, PRICE_UNKNOWN);
-		assert_int_equal(p->flex.input, PRICE_UNKNOWN);
-		assert_int_equal(p->per_web_search, PRICE_UNKNOWN);
+		assert_int_equal(p->sets[TIER_STANDARD].input, cases[i].want);
+		assert_int_equal(p->sets[TIER_STANDARD].output, cases[i].want);
+		assert_int_equal(p->sets[TIER_STANDARD].cache_read, PRICE_UNKNOWN);
+		assert_int_equal(p->sets[TIER_FLEX].input, PRICE_UNKNOWN);
+		assert_int_equal(p->per_web_search[0], PRICE_UNKNOWN);
 		assert_int_equal(p->per_request, 0);
 		assert_int_equal(p->max_input, -1);
 		price_list_unref(l);
@@ -68,25 +68,25 @@ static void every_key_lands_where_it_belongs(void **state)
 	assert_string_equal(p->model, "m");
 	assert_string_equal(p->source, "https://example.com/m");
 	assert_string_equal(p->as_of, "2026-09-02");
-	assert_int_equal(p->standard.cache_write_1h, 2000000000);
-	assert_int_equal(p->standard.reasoning, 11000000000);
-	assert_int_equal(p->standard.audio_input, 12000000000);
-	assert_int_equal(p->standard.audio_output, 13000000000);
-	assert_int_equal(p->flex.output, 5000000000);
-	assert_int_equal(p->priority.cache_read, 200000000);
-	assert_int_equal(p->batch.input, 400000000);
-	assert_int_equal(p->long_threshold, 200000);
-	assert_int_equal(p->long_standard.output, 15000000000);
-	assert_int_equal(p->long_flex.input, 1500000000);
-	assert_int_equal(p->long_priority.output, 30000000000);
+	assert_int_equal(p->sets[TIER_STANDARD].cache_write_1h, 2000000000);
+	assert_int_equal(p->sets[TIER_STANDARD].reasoning, 11000000000);
+	assert_int_equal(p->sets[TIER_STANDARD].audio_input, 12000000000);
+	assert_int_equal(p->sets[TIER_STANDARD].audio_output, 13000000000);
+	assert_int_equal(p->sets[TIER_FLEX].output, 5000000000);
+	assert_int_equal(p->sets[TIER_PRIORITY].cache_read, 200000000);
+	assert_int_equal(p->sets[TIER_BATCH].input, 400000000);
+	assert_int_equal(p->longs[0].above, 200000);
+	assert_int_equal(p->longs[0].sets[TIER_STANDARD].output, 15000000000);
+	assert_int_equal(p->longs[0].sets[TIER_FLEX].input, 1500000000);
+	assert_int_equal(p->longs[0].sets[TIER_PRIORITY].output, 30000000000);
 	assert_int_equal(p->per_request, 5 * FEMTOUSD_PER_NANOUSD * 1000000);
-	assert_int_equal(p->per_web_search, 10 * FEMTOUSD_PER_NANOUSD * 1000000); /* 0.01 USD */
+	assert_int_equal(p->per_web_search[0], 10 * FEMTOUSD_PER_NANOUSD * 1000000); /* 0.01 USD */
 	assert_int_equal(p->max_input, 272000);
 	assert_int_equal(p->max_output, 128000);
 	assert_ptr_equal(price_find(l, "p", "m-latest", T0), p);
 	assert_ptr_equal(price_find(l, "p", "m-x", T0), p);
 	p = price_find(l, "p", "emb", T0);
-	assert_int_equal(p->standard.output, PRICE_UNKNOWN);
+	assert_int_equal(p->sets[TIER_STANDARD].output, PRICE_UNKNOWN);
 	assert_string_equal(p->source, "https://example.com/prices");
 	assert_int_equal(price_list_count(l), 2);
 	assert_string_equal(price_list_at(l, 1)->model, "emb");
@@ -117,7 +117,7 @@ static void names_are_found_and_nothing_else(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct price *p = price_find(l, "p", cases[i].model, T0);
 
-		if (p ? p->standard.input != cases[i].want * 1000000000 : cases[i].want != 0)
+		if (p ? p->sets[TIER_STANDARD].input != cases[i].want * 1000000000 : cases[i].want != 0)
 			fail_msg("\"%s\": %s", cases[i].model, p ? p->model : "unknown");
 	}
 	assert_null(price_find(l, "q", "gpt-x", T0));
@@ -137,10 +137,10 @@ static void prices_have_dates(void **state)
 		"      m:\n        - {input: 2, output: 10, to: 2026-09-01}\n        - {input: 3, output: 15, from: 2026-09-01, to: 2027-01-01}\n"));
 	const int64_t sep1 = 1788220800, jan1 = 1798761600;
 
-	assert_int_equal(price_find(l, "p", "m", 0)->standard.input, 2000000000);
-	assert_int_equal(price_find(l, "p", "m", sep1 - 1)->standard.input, 2000000000);
-	assert_int_equal(price_find(l, "p", "m", sep1)->standard.input, 3000000000);
-	assert_int_equal(price_find(l, "p", "m", jan1 - 1)->standard.input, 3000000000);
+	assert_int_equal(price_find(l, "p", "m", 0)->sets[TIER_STANDARD].input, 2000000000);
+	assert_int_equal(price_find(l, "p", "m", sep1 - 1)->sets[TIER_STANDARD].input, 2000000000);
+	assert_int_equal(price_find(l, "p", "m", sep1)->sets[TIER_STANDARD].input, 3000000000);
+	assert_int_equal(price_find(l, "p", "m", jan1 - 1)->sets[TIER_STANDARD].input, 3000000000);
 	assert_null(price_find(l, "p", "m", jan1));
 	assert_null(price_find(l, "p", "m-2026-05-05", jan1));
 	assert_int_equal(price_list_count(l), 2);
@@ -170,10 +170,10 @@ static void later_files_replace_entries(void **state)
 
 	if (price_list_load(both, 2, &l, &e) < 0)
 		fail_msg("%s", e.text);
-	assert_int_equal(price_find(l, "p", "m", T0)->standard.input, 5000000000);
-	assert_int_equal(price_find(l, "p", "m-1", T0)->standard.input, 1000000000); /* that name was not replaced */
-	assert_int_equal(price_find(l, "p", "m-2", T0)->standard.input, 6000000000);
-	assert_int_equal(price_find(l, "p", "n", T0)->standard.input, 6000000000);
+	assert_int_equal(price_find(l, "p", "m", T0)->sets[TIER_STANDARD].input, 5000000000);
+	assert_int_equal(price_find(l, "p", "m-1", T0)->sets[TIER_STANDARD].input, 1000000000); /* that name was not replaced */
+	assert_int_equal(price_find(l, "p", "m-2", T0)->sets[TIER_STANDARD].input, 6000000000);
+	assert_int_equal(price_find(l, "p", "n", T0)->sets[TIER_STANDARD].input, 6000000000);
 	assert_int_equal(price_list_count(l), 3); /* a's n has no name left */
 	price_list_unref(l);
 	write_file(b, MODELS("      m: {input: 5}\n"));
@@ -219,7 +219,7 @@ static void mistakes_are_named(void **state)
 		{ MODELS("      m: {input: 1}\n"), "t.yaml:4: m", "no \"output\" price" },
 		{ MODELS("      m: {output: 1}\n"), "t.yaml:4: m", "no \"input\" price" },
 		{ MODELS("      m: {kind: embedding, input: 1, output: 1}\n"), "t.yaml:4: m", "kind embedding" },
-		{ MODELS("      m: {kind: image, input: 1, output: 1}\n"), "t.yaml:4: kind", "not a kind" },
+		{ MODELS("      m: {kind: picture, input: 1, output: 1}\n"), "t.yaml:4: kind", "not a kind" },
 		{ MODELS("      m: {input: 1, output: 1, outptu: 2}\n"), "t.yaml:4: outptu", "not known" },
 		{ MODELS("      m: {input: 1, output: 1, flex: {input: 1}}\n"), "t.yaml:4: flex", "no \"output\" rate" },
 		{ MODELS("      m: {input: 1, output: 1, flex: {output: 1}}\n"), "t.yaml:4: flex", "no \"input\" rate" },
@@ -227,7 +227,7 @@ static void mistakes_are_named(void **state)
 		{ MODELS("      m: {input: 1, output: 1, flex: {input: 1, output: 1, web_search: 1}}\n"), "t.yaml:4: web_search",
 		  "not a rate" },
 		{ MODELS("      m: {input: 1, output: 1, long_context: {above: 10}}\n"), "t.yaml:4: long_context", "needs" },
-		{ MODELS("      m: {input: 1, output: 1, long_context: {above: 0, standard: {input: 1, output: 1}}}\n"), "t.yaml:4: above",
+		{ MODELS("      m: {input: 1, output: 1, long_context: {above: -1, standard: {input: 1, output: 1}}}\n"), "t.yaml:4: above",
 		  "number of tokens" },
 		{ MODELS("      m: {input: 1, output: 1, max_input: 1.5}\n"), "t.yaml:4: max_input", "number of tokens" },
 		{ MODELS("      m: {input: 1, output: 1, max_output: 200k}\n"), "t.yaml:4: max_output", "number of tokens" },
@@ -276,7 +276,7 @@ static void a_cut_list_is_harmless(void **state)
 			continue;
 		}
 		for (size_t i = 0; i < price_list_count(l); i++)
-			assert_true(price_list_at(l, i)->standard.input > 0 && price_list_at(l, i)->standard.output > 0);
+			assert_true(price_list_at(l, i)->sets[TIER_STANDARD].input > 0 && price_list_at(l, i)->sets[TIER_STANDARD].output > 0);
 		price_list_unref(l);
 	}
 }
@@ -307,7 +307,7 @@ static void the_shipped_list_is_sound(void **state)
 	assert_true(price_list_count(l) > 100);
 	for (size_t i = 0; i < price_list_count(l); i++) {
 		const struct price *p = price_list_at(l, i);
-		const struct rates *r = &p->standard;
+		const struct rates *r = &p->sets[TIER_STANDARD];
 
 		if (strlen(p->as_of) != 10 || strncmp(p->source, "http", 4) != 0)
 			fail_msg("%s/%s: no source or date", p->provider, p->model);
@@ -317,11 +317,11 @@ static void the_shipped_list_is_sound(void **state)
 			fail_msg("%s/%s: reading the cache is dearer than input", p->provider, p->model);
 		if (r->cache_write_5m != PRICE_UNKNOWN && r->cache_write_5m < r->input)
 			fail_msg("%s/%s: writing the cache is cheaper than input", p->provider, p->model);
-		if (p->flex.input != PRICE_UNKNOWN && p->flex.input > r->input)
+		if (p->sets[TIER_FLEX].input != PRICE_UNKNOWN && p->sets[TIER_FLEX].input > r->input)
 			fail_msg("%s/%s: flex is dearer than standard", p->provider, p->model);
-		if (p->priority.input != PRICE_UNKNOWN && p->priority.input < r->input)
+		if (p->sets[TIER_PRIORITY].input != PRICE_UNKNOWN && p->sets[TIER_PRIORITY].input < r->input)
 			fail_msg("%s/%s: priority is cheaper than standard", p->provider, p->model);
-		if (p->long_threshold && (p->long_standard.input < r->input || p->long_standard.output < r->output))
+		if (p->nlongs && (p->longs[0].sets[TIER_STANDARD].input < r->input || p->longs[0].sets[TIER_STANDARD].output < r->output))
 			fail_msg("%s/%s: long context is cheaper", p->provider, p->model);
 		if (strcmp(p->provider, "anthropic") == 0 && (r->cache_read == PRICE_UNKNOWN || r->cache_write_1h != 2 * r->input))
 			fail_msg("%s/%s: cache prices are missing or odd", p->provider, p->model);
