@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "ctl/nearest.h"
 #include "ctl/units.h"
 
 #define SECOND_NS INT64_C(1000000000)
@@ -140,6 +141,57 @@ static int read_merged(const struct yaml_node *base, const struct yaml_node *ove
 	return r;
 }
 
+/* ---- keys: told here, where the nearest known one can be named */
+
+static const char *const top_keys[] = { "requests_per_minute", "tokens_per_minute", "calls_in_flight", "per_call", "loop", "burn_rate",
+					"models", "model_limits", "dry_run", NULL };
+static const char *const times_keys[] = { "times", "within", "within_s", NULL };
+static const char *const model_keys[] = { "allow", "deny", NULL };
+static const char *const limit_keys[] = { "models", "hour", "day", "week", "month", "total", NULL };
+static const struct {
+	const char *key;
+	const char *const *keys;
+} below[] = { { "loop", times_keys }, { "burn_rate", times_keys }, { "models", model_keys }, { "model_limits", limit_keys } };
+
+static int check_map(const struct yaml_node *map, const char *above, const char *const *keys, const struct yaml_node **ret_culprit,
+		     struct err *e)
+{
+	for (size_t i = 0; i < yaml_count(map); i++) {
+		struct nearest near;
+		bool known = false;
+
+		nearest_init(&near, yaml_key(map, i));
+		for (size_t k = 0; keys[k]; k++) {
+			known = known || str_eq(yaml_key(map, i), str_of(keys[k]));
+			nearest_offer(&near, keys[k]);
+		}
+		if (known)
+			continue;
+		*ret_culprit = yaml_at(map, i);
+		const char *meant = nearest_word(&near) ? nearest_word(&near) : keys[0];
+
+		return err_set(e, EINVAL, "%s%s%.*s: is not a known key; did you mean \"%s\"?", above, above[0] ? "." : "",
+			       STR_FMT(yaml_key(map, i)), meant);
+	}
+	return 0;
+}
+
+static int check_keys(const struct yaml_node *top, const struct yaml_node **ret_culprit, struct err *e)
+{
+	int r = check_map(top, "", top_keys, ret_culprit, e);
+
+	for (size_t i = 0; r == 0 && i < sizeof(below) / sizeof(below[0]); i++) {
+		const struct yaml_node *n = yaml_find(top, below[i].key);
+
+		if (n && yaml_kind(n) == YAML_MAP)
+			r = check_map(n, below[i].key, below[i].keys, ret_culprit, e);
+		for (size_t k = 0; r == 0 && n && yaml_kind(n) == YAML_LIST && k < yaml_count(n); k++)
+			if (yaml_kind(yaml_at(n, k)) == YAML_MAP)
+				r = check_map(yaml_at(n, k), below[i].key, below[i].keys, ret_culprit, e);
+	}
+	return r;
+}
+
 /* Complaints begin with the key that they are about, some in quotes. */
 static const struct yaml_node *find_culprit(const struct yaml_node *map, const char *complaint)
 {
@@ -154,8 +206,10 @@ static const struct yaml_node *find_culprit(const struct yaml_node *map, const c
 int rules_from_yaml(const struct yaml_node *n, struct rules *ret, const struct yaml_node **ret_culprit, struct err *e)
 {
 	const struct yaml_node *culprit = NULL;
-	int r = read_merged(n, NULL, ret, &culprit, e);
+	int r = check_keys(n, &culprit, e);
 
+	if (r == 0)
+		r = read_merged(n, NULL, ret, &culprit, e);
 	if (r < 0)
 		*ret_culprit = culprit ? culprit : find_culprit(n, e->text);
 	return r;
@@ -176,6 +230,8 @@ int rules_merge(const struct rules *old, struct str patch, struct rules *ret, st
 		r = yaml_parse("rules", patch.p, patch.n, &over, e);
 	if (r == 0 && yaml_kind(yaml_root(over)) != YAML_MAP)
 		r = err_set(e, EINVAL, "rules: is not an object; write e.g. {\"requests_per_minute\":60}");
+	if (r == 0)
+		r = check_keys(yaml_root(over), &culprit, e);
 	if (r == 0)
 		r = read_merged(yaml_root(base), yaml_root(over), ret, &culprit, e);
 	yaml_free(base);

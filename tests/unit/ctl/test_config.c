@@ -13,6 +13,7 @@
 
 #include "base/str.h"
 #include "ctl/config.h"
+#include "spend/rules.h"
 
 static struct config *good(const char *text)
 {
@@ -103,6 +104,80 @@ static const char full[] = "state_dir: /tmp/s/\n"
 			   "  - name: sub.bot-2_x\n"
 			   "    account: bot\n";
 
+static const char terms[] = "timezone: Europe/Berlin\nresets_at: 06:00\n"
+			    "providers: [{name: a, dialect: anthropic, hosts: [a.example.com]}, {name: v, dialect: openai-compatible, "
+			    "hosts: [b.example.com]}, {name: w, dialect: openai, hosts: [c.example.com], output_rate: 0, on_abort: drain, drain_for: 5s}]\n"
+			    "accounts:\n"
+			    "- name: team\n"
+			    "  timezone: America/New_York\n"
+			    "  rules:\n"
+			    "    requests_per_minute: 60\n"
+			    "    tokens_per_minute: 100000\n"
+			    "    calls_in_flight: 4\n"
+			    "    per_call: 0.50USD\n"
+			    "    loop: {times: 5, within: 1m}\n"
+			    "    burn_rate: {times: 10, within_s: 600}\n"
+			    "    models: {allow: [gpt-5*, 'claude-*'], deny: [\"*-pro\"]}\n"
+			    "    model_limits: [{models: gpt-5*, day: 5USD, total: $50}]\n"
+			    "    dry_run: [loop, burn_rate]\n"
+			    "agents:\n"
+			    "- {name: bot, resets_at: '23:59', clamp: true, rules: {}}\n"
+			    "- {name: plain, rules: }\n"
+			    "alerts:\n"
+			    "- name: ops\n"
+			    "  accounts: [team, 'b?t']\n"
+			    "  windows: [day, total]\n"
+			    "  at: [50%, 99]\n"
+			    "  when: [refused, gate_detached]\n"
+			    "  webhook: http://127.0.0.1:8080/hook\n"
+			    "  secret_file: /etc/secret\n"
+			    "  slack: https://hooks.example.com/x?a=b\n"
+			    "  exec: [/usr/local/bin/page, 'a b', \"c\\\"d\"]\n";
+
+static void reads_terms_rules_and_alerts(void **state)
+{
+	struct config *c = good(terms);
+	const struct config_account *team = &c->accounts.v[0];
+	const struct config_agent *bot = &c->agents.v[0];
+	const struct config_alert *ops = &c->alerts.v[0];
+
+	assert_string_equal(team->terms.timezone, "America/New_York");
+	assert_int_equal(team->terms.resets_at, 360);
+	assert_string_equal(bot->terms.timezone, "Europe/Berlin");
+	assert_int_equal(bot->terms.resets_at, 23 * 60 + 59);
+	assert_true(bot->terms.clamp);
+	assert_non_null(bot->terms.rules);
+	assert_false(rules_any(bot->terms.rules));
+	assert_null(c->agents.v[1].terms.rules);
+	assert_int_equal(team->terms.rules->loop_within_s, 60);
+	assert_int_equal(team->terms.rules->burn_within_s, 600);
+	assert_int_equal(team->terms.rules->per_call, 500000000);
+	assert_int_equal(team->terms.rules->nallow, 2);
+	assert_string_equal(team->terms.rules->deny[0], "*-pro");
+	assert_int_equal(team->terms.rules->model_limits[0].limits[WINDOW_TOTAL], 50 * NANOUSD_PER_USD);
+	assert_int_equal(team->terms.rules->dry_run, 1 << RULE_LOOP | 1 << RULE_BURN);
+	assert_int_equal(c->providers.v[0].output_rate, 500);
+	assert_int_equal(c->providers.v[1].output_rate, 0);
+	assert_int_equal(c->providers.v[2].output_rate, 0);
+	assert_int_equal(c->providers.v[0].on_abort, CONFIG_CANCEL);
+	assert_int_equal(c->providers.v[2].on_abort, CONFIG_DRAIN);
+	assert_int_equal(c->providers.v[2].drain_for_ns, 5000000000);
+	assert_int_equal(ops->accounts.n, 2);
+	assert_int_equal(ops->windows, 1 << WINDOW_DAY | 1 << WINDOW_TOTAL);
+	assert_int_equal(ops->at.n, 2);
+	assert_int_equal(ops->at.v[1], 99);
+	assert_int_equal(ops->when, 1 << CONFIG_REFUSED | 1 << CONFIG_GATE_DETACHED);
+	assert_true(ops->forecast);
+	assert_string_equal(ops->exec.v[2], "c\"d");
+	config_free(c);
+
+	c = good("alerts: [{name: a, exec: [/bin/true]}]");
+	assert_int_equal(c->alerts.v[0].at.n, 4);
+	assert_int_equal(c->alerts.v[0].windows, 0);
+	assert_string_equal(c->alerts.v[0].accounts.v[0], "*");
+	config_free(c);
+}
+
 static void reads_all(void **state)
 {
 	struct config *c = good(full);
@@ -153,7 +228,7 @@ static char *shown(const struct config *c, int (*show)(const struct config *, st
 static void shows_what_it_reads(void **state)
 {
 	const char *const texts[] = {
-		"", full,
+		"", full, terms,
 		"state_dir: \"/tmp/a \\\"b\\\" #c\"\nrun_dir: '/tmp/true'\nagents: [{name: 'true'}, {name: \"9\"}, {name: no}]\n",
 	};
 
@@ -231,6 +306,49 @@ static const struct {
 	{ "agents: [{name: none}]", "t.yaml:1: agents.name: \"none\" is a reserved word; write e.g. my-none" },
 	{ "agents: [{name: a, cgroup: /a/../b}]", "t.yaml:1: agents.cgroup: \"/a/../b\" is not a cgroup path below the cgroup2 mount (absolute, no \"..\", no trailing slash); write e.g. /purse/bot" },
 	{ "agents: [{name: a, on_failure: shut}]", "t.yaml:1: agents.on_failure: \"shut\" is not one of closed, open; write e.g. closed" },
+	{ "timezone: Mars/Base", "t.yaml:1: timezone: \"Mars/Base\" is not a time zone that this machine knows (tzdata, /usr/share/zoneinfo); write e.g. Europe/Berlin" },
+	{ "timezone: /etc/localtime", "is not a time zone that this machine knows" },
+	{ "resets_at: 24:00", "t.yaml:1: resets_at: \"24:00\" is not a time of day from \"00:00\" to \"23:59\"; write e.g. \"06:00\"" },
+	{ "agents: [{name: a, resets_at: 6}]", "t.yaml:1: agents.resets_at: \"6\" is not a time of day" },
+	{ "agents: [{name: a, clamp: yes}]", "t.yaml:1: agents.clamp: \"yes\" is not true or false; write e.g. true" },
+	{ "providers:\n" P "output_rate: -1}", "t.yaml:2: providers.output_rate: \"-1\" is not a whole number from 0 to 1000000; write e.g. 500" },
+	{ "providers:\n" P "on_abort: stop}", "t.yaml:2: providers.on_abort: \"stop\" is not one of cancel, drain; write e.g. cancel" },
+	{ "providers:\n" P "drain_for: 0s}", "t.yaml:2: providers.drain_for: \"0s\" is not a duration from 1s to 1h; write e.g. 60s" },
+	/* rules */
+	{ "agents: [{name: a, rules: 60}]", "t.yaml:1: agents.rules: \"60\" is not a map of keys to values; write e.g. { requests_per_minute: 60 }" },
+	{ "agents: [{name: a, rules: []}]", "agents.rules: is not a map of keys to values" },
+	{ "agents:\n- name: a\n  rules:\n    requests_per_minut: 5", "t.yaml:4: agents.rules: requests_per_minut: is not a known key; did you mean \"requests_per_minute\"?" },
+	{ "accounts:\n- name: a\n  rules:\n    loop: {time: 5, within: 1m}", "t.yaml:4: accounts.rules: loop.time: is not a known key; did you mean \"times\"?" },
+	{ "agents:\n- name: a\n  rules:\n    calls_in_flight: 4\n    requests_per_minute: many", "t.yaml:5: agents.rules: \"requests_per_minute\" is not a count" },
+	{ "agents: [{name: a, rules: {loop: {times: 5}}}]", "agents.rules: loop: times is 5 and within 0 seconds; it needs both, or neither" },
+	{ "agents: [{name: a, rules: {loop: {times: 5, within: 1500ms}}}]", "agents.rules: within: \"1500ms\" is not a duration of whole seconds; write e.g. 1m" },
+	{ "agents: [{name: a, rules: {loop: {times: 1, within: 1m}}}]", "agents.rules: loop times: 1 is out of range; write 2 to 1000, or leave it out" },
+	{ "agents: [{name: a, rules: {per_call: 5EUR}}]", "agents.rules: \"per_call\" is not an amount" },
+	{ "agents: [{name: a, rules: {models: {allow: gpt-5}}}]", "agents.rules: \"models.allow\" is not a list" },
+	{ "agents: [{name: a, rules: {models: {allow: ['gpt 5']}}}]", "agents.rules: models: allow: a glob has a blank" },
+	{ "agents: [{name: a, rules: {model_limits: [{models: 'x*'}]}}]", "agents.rules: model_limits: \"x*\" has no limit; give it at least one window" },
+	{ "agents: [{name: a, rules: {model_limits: [{models: 'x*', dya: 5USD}]}}]", "agents.rules: model_limits.dya: is not a known key; did you mean \"day\"?" },
+	{ "agents: [{name: a, rules: {dry_run: [lop]}}]", "agents.rules: \"dry_run[]\" is not the name of a rule" },
+	/* alerts */
+	{ "alerts: [{name: a}]", "t.yaml:1: alerts.name: \"a\" tells nobody; give it a webhook, slack or exec" },
+	{ "alerts: [{webhook: 'https://x.example.com/'}]", "t.yaml:1: alerts.name: is missing" },
+	{ "alerts: [{name: a, webhook: x.example.com}]", "t.yaml:1: alerts.webhook: \"x.example.com\" is not an http(s) URL of at most 2047 bytes; write e.g. https://ops.example.com/purse" },
+	{ "alerts: [{name: a, webhook: 'http://x.example.com/h'}]", "alerts.webhook: \"http://x.example.com/h\" is http:// to another machine; write https://, or allow_http: true" },
+	{ "alerts: [{name: a, webhook: 'http://127.0.0.1.example.com/h'}]", "is http:// to another machine" },
+	{ "alerts: [{name: a, webhook: 'http://localhost@x.example.com/'}]", "is http:// to another machine" },
+	{ "alerts: [{name: a, slack: 'http://10.0.0.1/h'}]", "alerts.slack: \"http://10.0.0.1/h\" is http:// to another machine" },
+	{ "alerts: [{name: a, slack: 'file:///etc/passwd'}]", "is not an http(s) URL" },
+	{ "alerts: [{name: a, slack: 'https://x/h', secret_file: /s}]", "alerts.secret_file: \"/s\" signs a webhook, and there is none" },
+	{ "alerts: [{name: a, exec: [page]}]", "alerts.exec: runs \"page\", which is not an absolute path; write e.g. [/usr/local/bin/page]" },
+	{ "alerts: [{name: a, exec: [/bin/true], at: [0%]}]", "alerts.at: \"0%\" is not a percentage from 1% to 100%; write e.g. [80%]" },
+	{ "alerts: [{name: a, exec: [/bin/true], at: [101]}]", "alerts.at: \"101\" is not a percentage" },
+	{ "alerts: [{name: a, exec: [/bin/true], at: [80, 50]}]", "alerts.at: does not ascend at 50%; write each percentage once, smallest first" },
+	{ "alerts: [{name: a, exec: [/bin/true], when: [sometimes]}]",
+	  "alerts.when: \"sometimes\" is not one of refused, rule, estimated_overrun, ledger_unhealthy, gate_detached; write e.g. [refused]" },
+	{ "alerts: [{name: a, exec: [/bin/true], windows: [day, day]}]", "alerts.windows: \"day\" stands twice; list each word once" },
+	{ "alerts: [{name: a, exec: [/bin/true], windows: day}]", "alerts.windows: \"day\" is not a list" },
+	{ "alerts: [{name: a, exec: [/bin/true], pace: 1s}]", "alerts.pace: \"1s\" is not a duration from 10s to 1d; write e.g. 15m" },
+	{ "alerts: [{name: a, exec: [/bin/true]}, {name: a, exec: [/bin/true]}]", "alerts.name: \"a\" is the name of two alerts; give each its own" },
 	/* shape */
 	{ "workers: [2]", "is not a single value; write e.g. 2" },
 	{ "agents: {name: a}", "is not a list; write e.g. - name: …" },
@@ -354,6 +472,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_hold),
 		cmocka_unit_test(reads_all),
+		cmocka_unit_test(reads_terms_rules_and_alerts),
 		cmocka_unit_test(shows_what_it_reads),
 		cmocka_unit_test(the_example_is_the_default),
 		cmocka_unit_test(complains),

@@ -303,7 +303,7 @@ static void requests_are_judged(void **state)
 		{ "PATCH", "/v1/agents/bot", "{\"resets_at\":\"12:00:00\"}", 400, "resets_at: is longer than 7 bytes" },
 		{ "PATCH", "/v1/agents/bot", "{\"clamp\":1}", 400, "clamp: is not true or false" },
 		{ "PATCH", "/v1/agents/bot", "{\"rules\":[]}", 400, "rules: is not an object or null" },
-		{ "PATCH", "/v1/agents/bot", "{\"rules\":{\"rpm\":5}}", 400, "agent \"bot\": rules: " },
+		{ "PATCH", "/v1/agents/bot", "{\"rules\":{\"requests_per_minut\":5}}", 400, "agent \"bot\": rules: requests_per_minut: is not a known key; did you mean \"requests_per_minute\"?" },
 		{ "PATCH", "/v1/agents/bot", "{\"rules\":{\"requests_per_minute\":-5}}", 400, "agent \"bot\": rules: \"requests_per_minute\" is not a count" },
 		{ "PATCH", "/v1/agents/bot", "{\"rules\":{\"loop\":{\"times\":5,\"within\":\"1s500ms\"}}}", 400, "is not a duration of whole seconds" },
 		{ "POST", "/v1/agents/bot/raise", "{\"day\":\"5\"}", 400, "for, until: one of the two" },
