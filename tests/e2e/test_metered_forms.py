@@ -12,7 +12,6 @@ NAMES = (*worlds.NAMES, "openrouter.ai", "api.x.ai", "api.perplexity.ai")
 PROVIDERS = [{"name": n, "dialect": n, "hosts": [h]} for n, h in
              (("openai", "api.openai.com"), ("anthropic", "api.anthropic.com"), ("openrouter", "openrouter.ai"), ("xai", "api.x.ai"),
               ("perplexity", "api.perplexity.ai"))]
-WEB = [{"type": "web_search"}]
 
 
 def chat(model, host=OPENAI, **more):
@@ -198,14 +197,19 @@ def test_money_of_a_stream_that_was_cut_is_no_less_than_the_estimate(shared):
     (dict(respond("fake-tools")[1], tools=[{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "16g"}}], max_tool_calls=2),
      OPENAI + "responses", "memory_limit"),
     (dict(respond("fake-tools")[1], tools=[{"type": "image_generation"}], max_tool_calls=2), OPENAI + "responses", "bound"),
-    ({"model": "fake-mini", "prompt": "a cat"}, OPENAI + "images/generations", "fake-mini"),
+    ({"model": "fake-voice", "prompt": "a cat"}, OPENAI + "images/generations", "image"),
     ({"model": "fake-picture", "prompt": "a cat"}, ROUTER + "images/generations", "images/generations"),
 ])
 def test_what_has_no_bound_or_no_price_is_refused(shared, body, url, words):
     before = len(shared.requests())
     r = shared.curl("bot", url, "-w", "%{http_code}", body=body)
-    assert r.stdout.endswith(("400", "404")) and words in r.stdout, r.stdout
+    assert r.stdout.endswith(("400", "403")) and words in r.stdout, r.stdout
     assert len(shared.requests()) == before
+
+
+def test_a_place_that_nobody_tells_is_charged_at_the_dearest(shared):
+    call, bill = settled(shared, (message("fake-swift"), "in=100,out=20,geo=hidden"))
+    assert call["estimated"] and nano(call["cost"]) == 1100000 > bill
 
 
 def test_speech_that_tells_no_tokens_is_charged_at_its_hold(shared):

@@ -3,7 +3,7 @@
 
 Steering, in `x-fake` as in fake_provider.py:
   ain=N acached=N aout=N   of the tokens: sound heard, the cached part of it, sound spoken     iin=N iout=N   pictures seen, made
-  fast / slow          Anthropic: served at that speed, whatever was asked for    geo=us     served there
+  fast / slow          Anthropic: served at that speed, whatever was asked for    geo=us     served there (hidden: and not told)
   files=N              file searches     code=a+b+a   runs of the code interpreter, each in the container of that name
   cost=TEXT            OpenRouter's usage.cost, Perplexity's total_cost, xAI's ticks: as written; this is then the bill
   byok                 OpenRouter: the key of somebody else: its tokens are billed there, and cost=TEXT on top
@@ -16,7 +16,10 @@ import math
 import re
 from fractions import Fraction
 
+import fake_prices
+
 HOSTS = {"openrouter.ai": "openrouter", "api.x.ai": "xai", "api.perplexity.ai": "perplexity"}
+ALWAYS = ("openrouter", "perplexity")  # report the usage of a stream unasked
 WAV = b"RIFF" + bytes(range(256)) * 8  # no JSON, no text
 
 
@@ -75,7 +78,7 @@ def add_openai(call, usage, inside, outside):
 def add_anthropic(call, usage):
     if {"fast", "slow"} & set(call.x) or call.body.get("speed"):
         usage["speed"] = "fast" if call.fast else "standard"
-    if "geo" in call.x or call.body.get("inference_geo"):
+    if call.geo != "hidden" and ("geo" in call.x or call.body.get("inference_geo") or "geo" in (fake_prices.find(call.provider, call.model) or {})):
         usage["inference_geo"] = call.geo
     return usage
 

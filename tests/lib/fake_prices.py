@@ -14,6 +14,9 @@ KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 # Counters that are no tokens, and what a row calls their price in USD each.
 FEES = {"web_searches": "web_search", "file_searches": "file_search", "code_sessions": "code_session", "images": "image",
         "characters": "character", "seconds": "second"}
+# What a row calls a fee, what the daemon's file calls it, and of how many it has the price.
+UNITS = (("web_search", "web_search", 1000), ("file_search", "file_search", 1000), ("code_session", "code_session", 1000), ("image", "image", 1000),
+         ("character", "character", 1_000_000), ("second", "audio_second", 1000))
 TIERS = ("standard", "flex", "priority")
 
 
@@ -31,7 +34,7 @@ def bill(provider, model, usage, tier="standard", fast=False, geo="global"):
     name = "standard" if tier == "ultrafast" else tier
     if row.get("long_threshold") and get("input") > row["long_threshold"]:
         name = "long_" + name
-    rates = row.get(name) or row.get(tier) or row["standard"]
+    rates = row.get(name) or row.get(tier) or row.get("standard", {})
     rate = lambda kind, otherwise: Fraction(rates.get(kind, rates.get(otherwise, "0")))
     written = get("cache_write_5m") + get("cache_write_1h")
     heard, seen = get("audio_input") - get("audio_cache_read"), get("image_input")
@@ -54,20 +57,23 @@ def bill(provider, model, usage, tier="standard", fast=False, geo="global"):
 def price_file():
     """The same table as a price list for the daemon (docs/prices.md): two programs, one set of figures."""
     lines = ["source: tests/lib/fake_prices.json", "as_of: 2026-11-01", "providers:"]
-    rates = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
-    for provider in ("openai", "anthropic"):
+    for provider in (p for p in TABLE if p != "comment"):
         lines += [f"  {provider}:", "    models:"]
         for model, row in TABLE[provider].items():
-            lines += [f"      {model}:", f"        max_input: {row['max_input']}", f"        max_output: {row['max_output']}"]
-            lines += [f"        {k}: {v}" for k, v in row["standard"].items() if k in rates]
+            lines += [f"      {model}:"]
+            lines += [f"        {k}: {row[k]}" for k in ("kind", "max_input", "max_output", "fast") if k in row]
+            lines += [f"        {k}: {v}" for k, v in row.get("standard", {}).items()]
             for tier in ("flex", "priority"):
                 if tier in row:
                     lines.append(f"        {tier}: {_flow(row[tier])}")
             if row.get("long_threshold"):
                 inner = ", ".join(f"{t}: {_flow(row['long_' + t])}" for t in TIERS if f"long_{t}" in row)
                 lines.append(f"        long_context: {{above: {row['long_threshold']}, {inner}}}")
-            if "web_search" in row:
-                lines.append(f"        web_search: {Fraction(row['web_search']) * 1000}")
+            if "geo" in row:
+                lines.append(f"        geo: {_flow(row['geo'])}")
+            for ours, theirs, per in UNITS:
+                if ours in row:
+                    lines.append(f"        {theirs}: {float(Fraction(row[ours]) * per):g}")
     return "\n".join(lines) + "\n"
 
 

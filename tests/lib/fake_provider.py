@@ -300,7 +300,7 @@ def chat_whole(call):
 
 
 def chat_stream(h, call):
-    asked = (call.body.get("stream_options") or {}).get("include_usage")
+    asked = (call.body.get("stream_options") or {}).get("include_usage") or call.provider in fake_extra.ALWAYS
     frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": call.model, "service_tier": call.tier}
     if asked:
         frame["usage"] = None

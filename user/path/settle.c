@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "kern/gate.h"
 #include "path/roll.h"
 #include "path/settle_rule.h"
@@ -198,6 +199,8 @@ static struct verdict decide(const struct exchange *x)
 		/* Served by a model that has no price here: charged as the one asked for, and said so. */
 		.estimated = r->model[0] && !served,
 	};
+	/* Where it was made has a price, and nobody said where: the dearest. */
+	v.estimated |= v.price->ngeo && str_eq(str_of(v.terms.geo), STR(COST_ANYWHERE));
 
 	if (rule == SETTLE_NOTHING)
 		return v;

@@ -2,7 +2,7 @@
 /*
  * openai_media_answer.c: what answers with pictures, speech and transcriptions report: tokens where the model is priced by
  * tokens; else how many pictures were made, or how long the sound is. Never both: a list may have a price for either, and
- * one picture is charged once.
+ * one picture is charged once. Tokens that no detail tells apart are those of the picture or of the sound.
  */
 #include "provider/openai.h"
 
@@ -100,10 +100,23 @@ static int64_t heard_ms(const struct reading *g)
 	return ms > 0 ? (ms + 999) / 1000 * 1000 : 0;
 }
 
+static void name_tokens(const struct reading *g, enum endpoint ep, struct usage *u)
+{
+	if (ep == ENDPOINT_OPENAI_IMAGES && g->usage.key[USAGE_IMAGE_OUTPUT] < 0)
+		u->image_output = u->output;
+	if (ep == ENDPOINT_OPENAI_SPEECH && g->usage.key[USAGE_AUDIO_OUTPUT] < 0)
+		u->audio_output = u->output;
+	if (ep == ENDPOINT_OPENAI_TRANSCRIPTIONS && g->usage.key[USAGE_AUDIO_INPUT] < 0)
+		u->audio_input = u->input;
+}
+
 static void conclude(struct reading *g, enum endpoint ep)
 {
 	struct report *r = &g->next;
 	bool tokens = openai_usage_apply(&g->usage, ep, &r->usage);
+
+	if (tokens)
+		name_tokens(g, ep, &r->usage);
 
 	r->failed |= g->error;
 	r->output_seen |= g->media || g->pictures > 0;

@@ -176,7 +176,7 @@ static const struct answer_case answers[] = {
 	{ IMAGES, "{\"created\":1,\"data\":[{\"url\":\"u\"},{\"b64_json\":\"AA\"}]}", true, false, true, { .images = 2 } },
 	{ IMAGES, "{\"created\":1,\"data\":[{\"b64_json\":\"AA\"}]," TOKENS "}", true, false, true,
 	  { .input = 50, .output = 4160, .image_input = 40, .image_output = 4160 } },
-	{ IMAGES, "{\"usage\":{\"input_tokens\":5,\"output_tokens\":9},\"data\":[{},{}]}", true, false, true, { .input = 5, .output = 9 } },
+	{ IMAGES, "{\"usage\":{\"input_tokens\":5,\"output_tokens\":9},\"data\":[{},{}]}", true, false, true, { .input = 5, .output = 9, .image_output = 9 } },
 	{ IMAGES, "{\"data\":[{\"url\":\"u\"}],\"usage\":null}", true, false, true, { .images = 1 } },
 	{ IMAGES, "{\"data\":[{\"url\":\"u\"}],\"usage\":{\"input_tokens\":0,\"output_tokens\":0}}", true, false, true, { .images = 1 } },
 	{ IMAGES, "{\"data\":[{\"url\":\"u\"}],\"usage\":{\"input_tokens\":-1,\"output_tokens\":5}}", false, false, true, { 0 } },
@@ -242,12 +242,12 @@ static const struct stream_case streams[] = {
 	{ SPEECH,
 	  { "{\"type\":\"speech.audio.delta\",\"audio\":\"AAAA\"}",
 	    "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":14,\"output_tokens\":101,\"total_tokens\":115}}" },
-	  true, false, true, true, { .input = 14, .output = 101 } },
+	  true, false, true, true, { .input = 14, .output = 101, .audio_output = 101 } },
 	{ SPEECH, { "{\"type\":\"speech.audio.delta\",\"audio\":\"AAAA\"}" }, false, false, true, false, { 0 } },
 	{ WRITTEN,
 	  { "{\"type\":\"transcript.text.delta\",\"delta\":\"hi\"}",
 	    "{\"type\":\"transcript.text.done\",\"text\":\"hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"output_tokens\":3}}" },
-	  true, false, true, true, { .input = 14, .output = 3 } },
+	  true, false, true, true, { .input = 14, .audio_input = 14, .output = 3 } },
 };
 
 static void test_streams(void **state)
