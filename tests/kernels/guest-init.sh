@@ -33,6 +33,7 @@ for t in *; do
 		echo "kernel-test: $t: ok ($(grep -c '\[       OK' "$log") cases, $(grep -c '\[  SKIPPED' "$log") skipped)"
 	fi
 	grep '^verifier-cost ' "$log"
+	grep -E '^  .* (blocked|captured|OPEN|not tested) ' "$log" # the catalogue, for whoever reads the whole log
 done
 echo "kernel-test: end"
 poweroff -f
