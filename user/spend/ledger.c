@@ -32,6 +32,7 @@
 struct ledger_db {
 	sqlite3 *sql;
 	sqlite3_stmt *stmts[DB_STMT_COUNT];
+	bool is_writer;
 	char error[256];
 	bool (*stop)(void *ctx);
 	void *stop_ctx;
@@ -82,12 +83,18 @@ const char *db_error(struct ledger_db *db)
 
 /* ---- running statements */
 
+/* A reader asks for two or three of its statements: each is prepared when it is asked for. */
+static int prepare(struct ledger_db *db, enum ledger_stmt s)
+{
+	ASSERT(db->is_writer == (s < DB_FIRST_OF_READERS));
+	return sqlite3_prepare_v3(db->sql, ledger_statements[s], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[s], NULL);
+}
+
 static int bind(struct ledger_db *db, enum ledger_stmt s, const struct db_value *values, size_t n)
 {
+	int code = db->stmts[s] ? SQLITE_OK : prepare(db, s);
 	sqlite3_stmt *st = db->stmts[s];
-	int code = SQLITE_OK;
 
-	ASSERT(st);
 	for (size_t i = 0; code == SQLITE_OK && i < n; i++) {
 		if (values[i].text)
 			code = sqlite3_bind_text(st, (int)i + 1, values[i].text, -1, SQLITE_STATIC);
@@ -117,6 +124,8 @@ int db_next(struct ledger_db *db, enum ledger_stmt s)
 
 void db_end(struct ledger_db *db, enum ledger_stmt s)
 {
+	if (!db->stmts[s])
+		return; /* never asked */
 	(void)sqlite3_reset(db->stmts[s]);
 	(void)sqlite3_clear_bindings(db->stmts[s]);
 }
@@ -392,12 +401,11 @@ static int check_version(struct ledger_db *db, const char *path, enum db_mode mo
 	return migrate(db, path, version, e);
 }
 
-static int prepare(struct ledger_db *db, const char *path, enum db_mode mode, struct err *e)
+/* The writer's all at once: what fails must not fail in the middle of a group. */
+static int prepare_writer(struct ledger_db *db, const char *path, struct err *e)
 {
-	int from = mode == DB_READ ? DB_FIRST_OF_READERS : 0, to = mode == DB_READ ? DB_STMT_COUNT : DB_FIRST_OF_READERS;
-
-	for (int s = from; s < to; s++) {
-		int code = sqlite3_prepare_v3(db->sql, ledger_statements[s], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[s], NULL);
+	for (int s = 0; s < DB_FIRST_OF_READERS; s++) {
+		int code = prepare(db, (enum ledger_stmt)s);
 
 		if (code != SQLITE_OK)
 			return open_failed(db, path, failed(db, code), e);
@@ -423,7 +431,7 @@ static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enu
 		r = trust == DB_CHECK_ALL ? db_check_pages(db, path, e) : check_some_pages(db, path, e);
 	if (r == 0)
 		r = check_version(db, path, mode, e);
-	return r < 0 ? r : prepare(db, path, mode, e);
+	return r < 0 || mode == DB_READ ? r : prepare_writer(db, path, e);
 }
 
 int db_open(const char *path, enum db_mode mode, enum db_trust trust, struct ledger_db **ret, struct err *e)
@@ -437,6 +445,7 @@ int db_open(const char *path, enum db_mode mode, enum db_trust trust, struct led
 
 	if (!db)
 		return err_set(e, ENOMEM, "ledger %s: out of memory", path);
+	db->is_writer = mode != DB_READ;
 	r = failed(db, sqlite3_open_v2(path, &db->sql, flags, NULL));
 	r = r < 0 ? open_failed(db, path, r, e) : set_up(db, path, mode, trust, e);
 	if (r < 0) {

@@ -115,12 +115,21 @@ void db_on_progress(struct ledger_db *db, bool (*stop)(void *ctx), void *ctx);
 /* quick_check. 0, -EUCLEAN and what is wrong, -EINTR. */
 int db_check_pages(struct ledger_db *db, const char *path, struct err *e);
 
-/* Rows of the calls table, in the column order of DB_PUT_CALL and DB_CALLS (ledger_rows.c). */
-#define DB_CALL_COLUMNS 41
+/* The columns of struct usage, which have its members' names. A new member needs a column: schema, and a place here. */
+#define DB_USAGE(X) \
+	X(input) X(cache_read) X(cache_write_5m) X(cache_write_1h) X(output) X(reasoning) X(audio_input) X(audio_output) \
+	X(audio_cache_read) X(image_input) X(image_cache_read) X(video_input) X(image_output) X(web_searches) X(file_searches) \
+	X(code_sessions) X(images) X(audio_ms) X(video_ms) X(characters) X(pages)
+#define DB_COUNT_ONE(name) +1
+#define DB_USAGE_COLUMNS (0 DB_USAGE(DB_COUNT_ONE))
+_Static_assert(DB_USAGE_COLUMNS * sizeof(int64_t) == sizeof(struct usage), "a kind of usage without a column");
+
+/* Rows of the calls table, in the column order of ledger_statements.c. */
+#define DB_CALL_COLUMNS (22 + DB_USAGE_COLUMNS)
 void db_call_values(const struct ledger_call *c, struct db_value *ret);
 void db_call_read(struct ledger_db *db, enum ledger_stmt s, struct ledger_call *ret);
 /* The sums at the end of rows of hours and days. */
-#define DB_SUM_COLUMNS 25
+#define DB_SUM_COLUMNS (6 + DB_USAGE_COLUMNS)
 void db_sum_values(const struct ledger_sum *s, struct db_value *ret);
 void db_sum_read(struct ledger_db *db, enum ledger_stmt s, int first, struct ledger_sum *ret);
 /* Holds written ahead. */

@@ -5,25 +5,23 @@
 #include "base/assert.h"
 #include "spend/ledger_db.h"
 
+#define VALUE(name) DB_I(u->name),
+#define TEXT(field) db_text(db, s, i++, ret->field, sizeof(ret->field))
+#define INT(field) (ret->field = (__typeof__(ret->field))db_i64(db, s, i++))
+#define USAGE(name) INT(usage.name);
+
 void db_call_values(const struct ledger_call *c, struct db_value *ret)
 {
 	const struct usage *u = &c->usage;
 	const struct db_value values[DB_CALL_COLUMNS] = {
 		DB_I(c->call_id), DB_T(c->account), DB_T(c->agent), DB_T(c->comm), DB_I(c->pid), DB_I(c->cgroup_id),
-		DB_T(c->provider), DB_T(c->model), DB_T(c->served_model), DB_I(c->endpoint), DB_I(c->tier), DB_I(u->input),
-		DB_I(u->cache_read), DB_I(u->cache_write_5m), DB_I(u->cache_write_1h), DB_I(u->output), DB_I(u->reasoning),
-		DB_I(u->audio_input), DB_I(u->audio_output), DB_I(u->web_searches), DB_I(c->usage_known), DB_I(c->held),
-		DB_I(c->cost), DB_I(c->estimated), DB_T(c->price), DB_I(c->status), DB_T(c->end), DB_I(c->started_ns),
-		DB_I(c->first_byte_us), DB_I(c->total_us), DB_T(c->request_id), DB_I(u->audio_cache_read), DB_I(u->image_input),
-		DB_I(u->image_output), DB_I(u->file_searches), DB_I(u->code_sessions), DB_I(u->images), DB_I(u->audio_ms),
-		DB_I(u->video_ms), DB_I(u->characters), DB_I(u->pages),
+		DB_T(c->provider), DB_T(c->model), DB_T(c->served_model), DB_I(c->endpoint), DB_I(c->tier), DB_I(c->usage_known),
+		DB_I(c->held), DB_I(c->cost), DB_I(c->estimated), DB_T(c->price), DB_I(c->status), DB_T(c->end), DB_I(c->started_ns),
+		DB_I(c->first_byte_us), DB_I(c->total_us), DB_T(c->request_id), DB_USAGE(VALUE)
 	};
 
 	memcpy(ret, values, sizeof(values));
 }
-
-#define TEXT(field) db_text(db, s, i++, ret->field, sizeof(ret->field))
-#define INT(field) (ret->field = (__typeof__(ret->field))db_i64(db, s, i++))
 
 void db_call_read(struct ledger_db *db, enum ledger_stmt s, struct ledger_call *ret)
 {
@@ -41,15 +39,6 @@ void db_call_read(struct ledger_db *db, enum ledger_stmt s, struct ledger_call *
 	TEXT(served_model);
 	INT(endpoint);
 	INT(tier);
-	INT(usage.input);
-	INT(usage.cache_read);
-	INT(usage.cache_write_5m);
-	INT(usage.cache_write_1h);
-	INT(usage.output);
-	INT(usage.reasoning);
-	INT(usage.audio_input);
-	INT(usage.audio_output);
-	INT(usage.web_searches);
 	INT(usage_known);
 	INT(held);
 	INT(cost);
@@ -61,16 +50,7 @@ void db_call_read(struct ledger_db *db, enum ledger_stmt s, struct ledger_call *
 	INT(first_byte_us);
 	INT(total_us);
 	TEXT(request_id);
-	INT(usage.audio_cache_read);
-	INT(usage.image_input);
-	INT(usage.image_output);
-	INT(usage.file_searches);
-	INT(usage.code_sessions);
-	INT(usage.images);
-	INT(usage.audio_ms);
-	INT(usage.video_ms);
-	INT(usage.characters);
-	INT(usage.pages);
+	DB_USAGE(USAGE)
 	ASSERT(i == DB_CALL_COLUMNS);
 }
 
@@ -79,10 +59,7 @@ void db_sum_values(const struct ledger_sum *t, struct db_value *ret)
 	const struct usage *u = &t->usage;
 	const struct db_value values[DB_SUM_COLUMNS] = {
 		DB_I(t->calls), DB_I(t->estimated), DB_I(t->unknown), DB_I(t->cost), DB_I(t->estimated_cost), DB_I(t->unknown_cost),
-		DB_I(u->input), DB_I(u->cache_read), DB_I(u->cache_write_5m), DB_I(u->cache_write_1h), DB_I(u->output),
-		DB_I(u->reasoning), DB_I(u->audio_input), DB_I(u->audio_output), DB_I(u->audio_cache_read), DB_I(u->image_input),
-		DB_I(u->image_output), DB_I(u->web_searches), DB_I(u->file_searches), DB_I(u->code_sessions), DB_I(u->images),
-		DB_I(u->audio_ms), DB_I(u->video_ms), DB_I(u->characters), DB_I(u->pages),
+		DB_USAGE(VALUE)
 	};
 
 	memcpy(ret, values, sizeof(values));
@@ -96,25 +73,7 @@ void db_sum_read(struct ledger_db *db, enum ledger_stmt s, int i, struct ledger_
 	INT(cost);
 	INT(estimated_cost);
 	INT(unknown_cost);
-	INT(usage.input);
-	INT(usage.cache_read);
-	INT(usage.cache_write_5m);
-	INT(usage.cache_write_1h);
-	INT(usage.output);
-	INT(usage.reasoning);
-	INT(usage.audio_input);
-	INT(usage.audio_output);
-	INT(usage.audio_cache_read);
-	INT(usage.image_input);
-	INT(usage.image_output);
-	INT(usage.web_searches);
-	INT(usage.file_searches);
-	INT(usage.code_sessions);
-	INT(usage.images);
-	INT(usage.audio_ms);
-	INT(usage.video_ms);
-	INT(usage.characters);
-	INT(usage.pages);
+	DB_USAGE(USAGE)
 }
 
 void db_hold_values(const struct ledger_hold *h, struct db_value *ret)

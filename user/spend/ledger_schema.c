@@ -70,13 +70,14 @@ static const char to_1[] =
 	"PRAGMA user_version = 1;";
 _Static_assert(LEDGER_APPLICATION_ID == 1886745203, "the schema's application_id");
 
-/* The sums of hours and days, in the order of LEDGER_SUM_COLUMNS below (ledger_db.h). */
+/* The sums of hours and days, in the order of DB_USAGE (ledger_db.h). */
 #define SUMS_OF_2 \
 	" calls INTEGER NOT NULL, estimated INTEGER NOT NULL, unknown INTEGER NOT NULL, cost_nanousd INTEGER NOT NULL," \
 	" estimated_nanousd INTEGER NOT NULL, unknown_nanousd INTEGER NOT NULL, input INTEGER NOT NULL," \
 	" cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL," \
 	" output INTEGER NOT NULL, reasoning INTEGER NOT NULL, audio_input INTEGER NOT NULL, audio_output INTEGER NOT NULL," \
-	" audio_cache_read INTEGER NOT NULL, image_input INTEGER NOT NULL, image_output INTEGER NOT NULL," \
+	" audio_cache_read INTEGER NOT NULL, image_input INTEGER NOT NULL, image_cache_read INTEGER NOT NULL," \
+	" video_input INTEGER NOT NULL, image_output INTEGER NOT NULL," \
 	" web_searches INTEGER NOT NULL, file_searches INTEGER NOT NULL, code_sessions INTEGER NOT NULL," \
 	" images INTEGER NOT NULL, audio_ms INTEGER NOT NULL, video_ms INTEGER NOT NULL, characters INTEGER NOT NULL," \
 	" pages INTEGER NOT NULL,"
@@ -84,6 +85,8 @@ _Static_assert(LEDGER_APPLICATION_ID == 1886745203, "the schema's application_id
 static const char to_2[] =
 	"ALTER TABLE calls ADD COLUMN audio_cache_read INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE calls ADD COLUMN image_input INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE calls ADD COLUMN image_cache_read INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE calls ADD COLUMN video_input INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE calls ADD COLUMN image_output INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE calls ADD COLUMN file_searches INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE calls ADD COLUMN code_sessions INTEGER NOT NULL DEFAULT 0;"
@@ -103,7 +106,7 @@ static const char to_2[] =
 	"INSERT INTO hours SELECT account, started_ns / 3600000000000 * 3600, provider, model, agent, count(*), sum(estimated),"
 	" sum(estimated AND NOT usage_known), sum(cost_nanousd), sum(cost_nanousd * estimated),"
 	" sum(cost_nanousd * (estimated AND NOT usage_known)), sum(input), sum(cache_read), sum(cache_write_5m),"
-	" sum(cache_write_1h), sum(output), sum(reasoning), sum(audio_input), sum(audio_output), 0, 0, 0, sum(web_searches),"
+	" sum(cache_write_1h), sum(output), sum(reasoning), sum(audio_input), sum(audio_output), 0, 0, 0, 0, 0, sum(web_searches),"
 	" 0, 0, 0, 0, 0, 0, 0 FROM calls GROUP BY 1, 2, 3, 4, 5;"
 	"CREATE TABLE days(account TEXT NOT NULL, day_s INTEGER NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,"
 	" agent TEXT NOT NULL, served_model TEXT NOT NULL, tier INTEGER NOT NULL, price TEXT NOT NULL," SUMS_OF_2

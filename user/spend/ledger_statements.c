@@ -2,11 +2,15 @@
 /* ledger_statements.c: everything that is asked of the ledger's file, a fixed list. The columns of each row are read by ledger_rows.c. */
 #include "spend/ledger_schema.h"
 
+#define COMMA_NAME(name) ", " #name
+#define COMMA_MARK(name) ",?"
+#define COMMA_SUM(name) ", sum(" #name ")"
+#define COMMA_ADD(name) ", " #name " = " #name " + excluded." #name
+
 #define CALL_COLUMNS \
-	"call_id, account, agent, comm, pid, cgroup_id, provider, model, served_model, endpoint, tier, input, cache_read," \
-	" cache_write_5m, cache_write_1h, output, reasoning, audio_input, audio_output, web_searches, usage_known," \
-	" held_nanousd, cost_nanousd, estimated, price, status, end, started_ns, first_byte_us, total_us, request_id," \
-	" audio_cache_read, image_input, image_output, file_searches, code_sessions, images, audio_ms, video_ms, characters, pages"
+	"call_id, account, agent, comm, pid, cgroup_id, provider, model, served_model, endpoint, tier, usage_known, held_nanousd," \
+	" cost_nanousd, estimated, price, status, end, started_ns, first_byte_us, total_us, request_id" DB_USAGE(COMMA_NAME)
+#define CALL_MARKS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?" DB_USAGE(COMMA_MARK)
 /* A cgroup id is 64 bits without a sign, stored as the same bits with one: compare for equality only. */
 #define CALL_FILTER \
 	" started_ns >= ?1 AND started_ns < ?2 AND (?3 IS NULL OR provider = ?3) AND" \
@@ -21,30 +25,19 @@
 	" at_ns >= ?1 AND at_ns < ?2 AND (?3 IS NULL OR provider = ?3) AND (?4 IS NULL OR model = ?4) AND (?6 IS NULL OR account = ?6)"
 #define HOLD_COLUMNS "call_id, account, agent, comm, pid, cgroup_id, provider, model, endpoint, amount_nanousd, started_ns"
 
-#define SUM_COLUMNS \
-	"calls, estimated, unknown, cost_nanousd, estimated_nanousd, unknown_nanousd, input, cache_read, cache_write_5m," \
-	" cache_write_1h, output, reasoning, audio_input, audio_output, audio_cache_read, image_input, image_output," \
-	" web_searches, file_searches, code_sessions, images, audio_ms, video_ms, characters, pages"
+#define SUM_COLUMNS "calls, estimated, unknown, cost_nanousd, estimated_nanousd, unknown_nanousd" DB_USAGE(COMMA_NAME)
+#define SUM_MARKS "?,?,?,?,?,?" DB_USAGE(COMMA_MARK)
 /* One call as a sum of itself. */
 #define CALL_AS_SUM \
 	"1 AS calls, estimated, (estimated AND NOT usage_known) AS unknown, cost_nanousd," \
-	" cost_nanousd * estimated AS estimated_nanousd, cost_nanousd * (estimated AND NOT usage_known) AS unknown_nanousd," \
-	" input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, audio_input, audio_output, audio_cache_read," \
-	" image_input, image_output, web_searches, file_searches, code_sessions, images, audio_ms, video_ms, characters, pages"
+	" cost_nanousd * estimated AS estimated_nanousd, cost_nanousd * (estimated AND NOT usage_known) AS unknown_nanousd" \
+	DB_USAGE(COMMA_NAME)
 #define SUMS \
-	"sum(calls), sum(estimated), sum(unknown), sum(cost_nanousd), sum(estimated_nanousd), sum(unknown_nanousd)," \
-	" sum(input), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output), sum(reasoning)," \
-	" sum(audio_input), sum(audio_output), sum(audio_cache_read), sum(image_input), sum(image_output)," \
-	" sum(web_searches), sum(file_searches), sum(code_sessions), sum(images), sum(audio_ms), sum(video_ms)," \
-	" sum(characters), sum(pages)"
-#define ADD(column) column " = " column " + excluded." column
+	"sum(calls), sum(estimated), sum(unknown), sum(cost_nanousd), sum(estimated_nanousd), sum(unknown_nanousd)" DB_USAGE(COMMA_SUM)
+#define ADD(name) #name " = " #name " + excluded." #name
 #define ADD_SUMS \
-	ADD("calls") "," ADD("estimated") "," ADD("unknown") "," ADD("cost_nanousd") "," ADD("estimated_nanousd") "," \
-	ADD("unknown_nanousd") "," ADD("input") "," ADD("cache_read") "," ADD("cache_write_5m") "," ADD("cache_write_1h") "," \
-	ADD("output") "," ADD("reasoning") "," ADD("audio_input") "," ADD("audio_output") "," ADD("audio_cache_read") "," \
-	ADD("image_input") "," ADD("image_output") "," ADD("web_searches") "," ADD("file_searches") "," \
-	ADD("code_sessions") "," ADD("images") "," ADD("audio_ms") "," ADD("video_ms") "," ADD("characters") "," ADD("pages")
-#define MARKS_25 "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+	ADD(calls) ", " ADD(estimated) ", " ADD(unknown) ", " ADD(cost_nanousd) ", " ADD(estimated_nanousd) ", " ADD(unknown_nanousd) \
+	DB_USAGE(COMMA_ADD)
 
 /*
  * Groups. ?1: enum ledger_by; ?2, ?3: whole hours [from, to); ?4, ?5: nanoseconds before them; ?6, ?7: behind them; ?8, ?9: whole days;
@@ -81,9 +74,9 @@ const char *const ledger_statements[DB_STMT_COUNT] = {
 	[DB_BEGIN] = "BEGIN IMMEDIATE",
 	[DB_COMMIT] = "COMMIT",
 	[DB_ROLLBACK] = "ROLLBACK",
-	[DB_PUT_CALL] = "INSERT INTO calls(" CALL_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?," MARKS_25 ")"
+	[DB_PUT_CALL] = "INSERT INTO calls(" CALL_COLUMNS ") VALUES(" CALL_MARKS ")"
 			" ON CONFLICT(call_id) DO NOTHING",
-	[DB_PUT_HOUR] = "INSERT INTO hours(account, hour_s, provider, model, agent, " SUM_COLUMNS ") VALUES(?,?,?,?,?," MARKS_25 ")"
+	[DB_PUT_HOUR] = "INSERT INTO hours(account, hour_s, provider, model, agent, " SUM_COLUMNS ") VALUES(?,?,?,?,?," SUM_MARKS ")"
 			" ON CONFLICT DO UPDATE SET " ADD_SUMS,
 	[DB_PUT_SEEN] = "INSERT OR IGNORE INTO seen VALUES(?, ?)",
 	[DB_PUT_HOLD] = "INSERT INTO open_calls(" HOLD_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?)"
@@ -107,7 +100,7 @@ const char *const ledger_statements[DB_STMT_COUNT] = {
 	[DB_PRUNE_HOURS] = "DELETE FROM hours WHERE account = ?1 AND hour_s = ?2 AND provider = ?3 AND model = ?4 AND agent = ?5 AND calls = 0",
 	[DB_PRUNE_OVER] = "DELETE FROM pruning",
 	[DB_PUT_DAY] = "INSERT INTO days(account, day_s, provider, model, agent, served_model, tier, price, " SUM_COLUMNS ")"
-		       " VALUES(?,?,?,?,?,?,?,?," MARKS_25 ") ON CONFLICT DO UPDATE SET " ADD_SUMS,
+		       " VALUES(?,?,?,?,?,?,?,?," SUM_MARKS ") ON CONFLICT DO UPDATE SET " ADD_SUMS,
 	[DB_PUT_PRUNE] = "INSERT INTO prunes(before_s, calls, cost_nanousd) VALUES(?,?,?)",
 	[DB_FREE_PAGES] = "PRAGMA freelist_count",
 	[DB_VACUUM_SOME] = "PRAGMA incremental_vacuum(2000)",

@@ -279,7 +279,7 @@ static int run_groups(struct ledger_db *db, const struct ledger_query *q, unsign
 		DB_I_OR_ANY(q->status < 0 ? 0 : q->status, !q->status), DB_I_OR_ANY(1, !q->estimated),
 		DB_I_OR_ANY(q->min_cost, q->min_cost <= 0),
 	};
-	int r = db_start(db, s, values, of_calls ? 19 : 14);
+	int r = db_start(db, s, values, of_calls ? 19 : account ? 14 : 13);
 
 	while (r == 0 && (r = db_next(db, s)) == 1) {
 		struct ledger_group group;

@@ -237,10 +237,8 @@ static void same_name(struct books *k) { memcpy(k->w.accounts[1].name, k->w.acco
 static void half_changed(struct books *k) { k->w.accounts[1].windows[WINDOW_DAY].start_s = BUDGET_CHANGING; }
 static void another_row(struct books *k)
 {
-	sql(k, "INSERT INTO calls SELECT call_id + 1, account, agent, comm, pid, cgroup_id, provider, model, served_model, endpoint,"
-	       " tier, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, audio_input, audio_output, web_searches,"
-	       " usage_known, held_nanousd, 7, estimated, price, status, end, started_ns, first_byte_us, total_us, request_id"
-	       " FROM calls WHERE account = 'bot'; UPDATE hours SET cost_nanousd = cost_nanousd + 7, calls = calls + 1 WHERE account = 'bot'");
+	sql(k, "CREATE TEMP TABLE t AS SELECT * FROM calls WHERE account = 'bot'; UPDATE t SET call_id = call_id + 1, cost_nanousd = 7;"
+	       "INSERT INTO calls SELECT * FROM t; UPDATE hours SET cost_nanousd = cost_nanousd + 7, calls = calls + 1 WHERE account = 'bot'");
 }
 static void a_bucket(struct books *k) { sql(k, "UPDATE hours SET cost_nanousd = 1 WHERE account = 'bot'"); }
 static void too_much_held(struct books *k)

@@ -156,7 +156,7 @@ static void a_row_comes_back_as_it_went_in(void **state)
 		.call_id = 1787135400000000123, .account = "team.a", .agent = "bot-1", .comm = "python3", .pid = 4242,
 		.cgroup_id = UINT64_C(0xfedcba9876543210), .provider = "openai", .model = "gpt-x", .served_model = "gpt-x-2026-01-31",
 		.endpoint = ENDPOINT_OPENAI_RESPONSES, .tier = TIER_PRIORITY,
-		.usage = { 1000, 200, 30, 40, 500, 60, 7, 8, 9 }, .usage_known = true, .held = 123456789, .cost = 98765432,
+		.usage = { 1000, 200, 30, 40, 500, 60, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 }, .usage_known = true, .held = 123456789, .cost = 98765432,
 		.estimated = true, .price = "openai/gpt-x@2026-08-21", .status = 200, .end = "agent-gone",
 		.started_ns = T0 * S + 123, .first_byte_us = 4567, .total_us = 89012, .request_id = "req_'\"%_x", .slot = 3,
 	};
@@ -274,32 +274,50 @@ static void listings_filter_and_are_newest_first(void **state)
 		size_t n;
 		uint64_t first;
 	} cases[] = {
-		{ { 0 }, 6, 6 },
-		{ { .limit = 2 }, 2, 6 },
+		{ { 0 }, 7, 7 },
+		{ { .limit = 2 }, 2, 7 },
 		{ { .agent = "a" }, 3, 5 },
-		{ { .agent = "" }, 6, 6 },
+		{ { .agent = "" }, 7, 7 },
 		{ { .agent = "z" }, 0, 0 },
-		{ { .model = "m" }, 6, 6 },
+		{ { .model = "m" }, 7, 7 },
 		{ { .model = "served" }, 1, 6 },
 		{ { .model = "x" }, 0, 0 },
-		{ { .provider = "p" }, 6, 6 },
+		{ { .provider = "p" }, 7, 7 },
 		{ { .provider = "a' OR '1'='1" }, 0, 0 },
-		{ { .since_s = T0 + 30 }, 4, 6 },
+		{ { .since_s = T0 + 30 }, 5, 7 },
 		{ { .until_s = T0 + 30 }, 2, 2 },
 		{ { .agent = "a", .since_s = T0 + 20, .until_s = T0 + 50 }, 1, 3 },
 		{ { .since_s = INT64_MAX }, 0, 0 },
 		{ { .agent = "a", .limit = 1, .model = "m", .provider = "p" }, 1, 5 },
+		{ { .account = "b" }, 3, 6 },
+		{ { .account = "a", .agent = "b" }, 0, 0 },
+		{ { .agent = "c" }, 1, 7 }, /* charged to b's account, above it */
+		{ { .account = "up" }, 1, 7 },
+		{ { .agent = "c", .account = "c" }, 0, 0 },
+		{ { .pid = 3 }, 1, 3 },
+		{ { .cgroup_id = UINT64_C(0xff00000000000004) }, 1, 4 },
+		{ { .status = 500 }, 1, 2 },
+		{ { .status = -1 }, 1, 1 },
+		{ { .estimated = true }, 2, 4 },
+		{ { .min_cost = 5 }, 3, 7 },
+		{ { .min_cost = 4, .estimated = true }, 1, 4 },
 	};
 
 	place_init(&p);
-	for (uint32_t i = 1; i <= 6; i++) {
-		struct ledger_call c = call_of(i, i % 2 ? "a" : "b", i, T0 + i * 10);
+	for (uint32_t i = 1; i <= 7; i++) {
+		struct ledger_call c = call_of(i, i == 7 ? "up" : i % 2 ? "a" : "b", i, T0 + i * 10);
 
 		if (i == 6)
 			(void)snprintf(c.served_model, sizeof(c.served_model), "served");
+		if (i == 7)
+			(void)snprintf(c.agent, sizeof(c.agent), "c");
+		c.pid = i;
+		c.cgroup_id = UINT64_C(0xff00000000000000) + i;
+		c.status = i == 1 ? 0 : i == 2 ? 500 : 200;
+		c.estimated = i == 4 || i == 3;
 		ledger_call(p.l, &c);
 	}
-	assert_true(wait_for(&p.seen->n, 6, 5));
+	assert_true(wait_for(&p.seen->n, 7, 5));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct rows got = { .n = 0 };
 		struct err e = { "" };
@@ -322,6 +340,7 @@ static void refusals_and_changes_are_kept(void **state)
 	place_init(&p);
 	ledger_refusal(p.l, "bot", "openai", "gpt-x", &why, T0 * S);
 	ledger_refusal(p.l, "other", "openai", "gpt-x", &(struct refusal){ .reason = REFUSAL_PAUSED }, T0 * S + 1);
+	ledger_note(p.l, "other", "openai", "gpt-x", &(struct refusal){ .reason = REFUSAL_RULE, .rule = "loop", .retry_s = 60 }, T0 * S + 2);
 	assert_int_equal(ledger_change(p.l, "uid 0 pid 1 purse", "agent bot: day=5USD", T0 * S), 0);
 	assert_int_equal(ledger_change(p.l, "uid 0 pid 2 purse", "second", T0 * S), 0);
 	assert_int_equal(ledger_read(p.l, &(struct ledger_query){ .refusals = true, .agent = "bot" }, collect, &got, NULL), 0);
@@ -329,15 +348,65 @@ static void refusals_and_changes_are_kept(void **state)
 	assert_string_equal(got.rows[0].who, "bot");
 	assert_string_equal(got.rows[0].call.model, "gpt-x");
 	assert_memory_equal(&got.rows[0].why, &why, sizeof(why));
+	assert_false(got.rows[0].dry_run);
 	got.n = 0;
 	assert_int_equal(ledger_read(p.l, &(struct ledger_query){ .refusals = true }, collect, &got, NULL), 0);
-	assert_int_equal(got.n, 2);
+	assert_int_equal(got.n, 3);
 	assert_string_equal(got.rows[0].who, "other");
+	assert_true(got.rows[0].dry_run);
+	assert_string_equal(got.rows[0].why.rule, "loop");
+	assert_int_equal(got.rows[0].why.retry_s, 60);
+	assert_string_equal(got.rows[1].who, "other");
 	got.n = 0;
 	assert_int_equal(ledger_read(p.l, &(struct ledger_query){ .changes = true }, collect, &got, NULL), 0);
 	assert_int_equal(got.n, 2);
 	assert_string_equal(got.rows[0].what, "second");
 	assert_string_equal(got.rows[1].who, "uid 0 pid 1 purse");
+	place_done(&p);
+}
+
+/* What a listing shows is valid during the call only: copied. */
+struct change {
+	char verb[64], subject[64], before[64];
+	size_t after_len;
+};
+
+static void on_change(void *ctx, const struct ledger_row *row)
+{
+	struct change *c = ctx;
+
+	(void)snprintf(c->verb, sizeof(c->verb), "%s", row->verb);
+	(void)snprintf(c->subject, sizeof(c->subject), "%s", row->subject);
+	(void)snprintf(c->before, sizeof(c->before), "%s", row->before);
+	c->after_len = strlen(row->after);
+}
+
+static void changes_have_before_and_after(void **state)
+{
+	struct place p;
+	struct change got;
+	char *big = malloc(LEDGER_CHANGE_JSON_MAX + 2);
+
+	memset(big, 'x', LEDGER_CHANGE_JSON_MAX + 1);
+	big[LEDGER_CHANGE_JSON_MAX + 1] = '\0';
+	struct ledger_change c = { .who = "uid 0", .verb = "agent set", .subject = "bot", .before = "{\"day\":\"5.00\"}", .after = big, .at_ns = T0 };
+
+	place_init(&p);
+	assert_int_equal(ledger_changed(p.l, &c), -EMSGSIZE);
+	big[LEDGER_CHANGE_JSON_MAX] = '\0';
+	assert_int_equal(ledger_changed(p.l, &c), 0);
+	assert_int_equal(ledger_read(p.l, &(struct ledger_query){ .changes = true, .account = "bot" }, on_change, &got, NULL), 0);
+	assert_string_equal(got.verb, "agent set");
+	assert_string_equal(got.subject, "bot");
+	assert_string_equal(got.before, "{\"day\":\"5.00\"}");
+	assert_int_equal(got.after_len, LEDGER_CHANGE_JSON_MAX);
+	c = (struct ledger_change){ .who = "uid 0", .verb = "agent added", .subject = "other", .at_ns = T0 };
+	assert_int_equal(ledger_changed(p.l, &c), 0);
+	assert_int_equal(ledger_read(p.l, &(struct ledger_query){ .changes = true, .limit = 1 }, on_change, &got, NULL), 0);
+	assert_string_equal(got.subject, "other");
+	assert_string_equal(got.before, "");
+	assert_int_equal(got.after_len, 0);
+	free(big);
 	place_done(&p);
 }
 
@@ -378,6 +447,16 @@ static void accounts_and_agents_survive(void **state)
 
 	b.paused = true;
 	b.floor = 3;
+	b.clamp = true;
+	(void)snprintf(b.zone, sizeof(b.zone), "Asia/Kathmandu");
+	b.reset_minute = 1439;
+	b.raise[WINDOW_DAY] = 11;
+	b.raise[WINDOW_TOTAL] = 12;
+	b.raise_until_s = T0;
+	b.rules.requests_per_minute = 60;
+	b.rules.per_call = 500000000;
+	(void)snprintf(b.rules.allow[0], sizeof(b.rules.allow[0]), "gpt-5*");
+	b.rules.nallow = 1;
 	place_init(&p);
 	assert_int_equal(ledger_save_account(p.l, &a, false), 0);
 	assert_int_equal(ledger_save_account(p.l, &b, false), 0);
@@ -419,6 +498,12 @@ static void rows_cannot_be_changed(void **state)
 	assert_int_equal(sql(p.path, "DELETE FROM calls"), SQLITE_CONSTRAINT);
 	assert_int_equal(sql(p.path, "UPDATE changes SET who = ''"), SQLITE_CONSTRAINT);
 	assert_int_equal(sql(p.path, "DELETE FROM refusals"), SQLITE_CONSTRAINT);
+	assert_int_equal(sql(p.path, "INSERT INTO prunes(before_s, calls, cost_nanousd) VALUES(1, 0, 0)"), SQLITE_OK);
+	assert_int_equal(sql(p.path, "DELETE FROM prunes"), SQLITE_CONSTRAINT);
+	/* A pruning that is on opens what is older than it, and nothing else. */
+	assert_int_equal(sql(p.path, "INSERT INTO pruning VALUES(1); DELETE FROM calls"), SQLITE_CONSTRAINT);
+	assert_int_equal(sql(p.path, "UPDATE calls SET cost_nanousd = 0"), SQLITE_CONSTRAINT);
+	assert_int_equal(sql(p.path, "DELETE FROM pruning"), SQLITE_OK);
 	assert_int_equal(sql(p.path, "INSERT INTO calls(call_id, cost_nanousd) VALUES(2, 'x')"), SQLITE_CONSTRAINT);
 	place_done(&p);
 }
@@ -431,7 +516,13 @@ static void the_check_names_what_disagrees(void **state)
 		{ "UPDATE hours SET cost_nanousd = cost_nanousd + 1 WHERE account = 'a'", "account \"a\"" },
 		{ "UPDATE hours SET calls = 7", "7" },
 		{ "DELETE FROM hours WHERE account = 'b'", "account \"b\"" },
-		{ "INSERT INTO hours VALUES('c', 3600, 0, 1)", "account \"c\"" },
+		{ "INSERT INTO hours SELECT 'c', hour_s, provider, model, agent, 1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 FROM hours"
+		  " WHERE account = 'a'", "account \"c\"" },
+		{ "UPDATE hours SET input = input + 1 WHERE account = 'a'", "tokens" },
+		{ "INSERT INTO open_calls SELECT call_id, account, agent, comm, pid, cgroup_id, provider, model, endpoint, 5, started_ns FROM calls",
+		  "is in open_calls too" },
+		{ "INSERT INTO prunes(before_s, calls, cost_nanousd) VALUES(86400, 3, 4)", "4 in 3 were pruned" },
+		{ "INSERT INTO pruning VALUES(1)", "not protected" },
 		{ "DROP TRIGGER calls_stay; UPDATE calls SET cost_nanousd = 11 WHERE call_id = 1", "11" },
 		{ "DROP TRIGGER calls_stay; UPDATE calls SET cost_nanousd = -10 WHERE call_id = 1", "-10" },
 		{ "DROP TRIGGER calls_stay_put; DELETE FROM calls WHERE call_id = 2", "account \"b\"" },
@@ -553,9 +644,9 @@ static void strange_files_are_refused(void **state)
 
 	place_init(&p);
 	assert_int_equal(ledger_close(p.l), 0);
-	assert_int_equal(sql(p.path, "PRAGMA user_version = 2"), SQLITE_OK);
+	assert_int_equal(sql(p.path, "PRAGMA user_version = 3"), SQLITE_OK);
 	fails_to_open(p.path, -EPROTO, "made by a newer purse");
-	assert_int_equal(sql(p.path, "PRAGMA user_version = 1; PRAGMA application_id = 5"), SQLITE_OK);
+	assert_int_equal(sql(p.path, "PRAGMA user_version = 2; PRAGMA application_id = 5"), SQLITE_OK);
 	fails_to_open(p.path, -EINVAL, "another program");
 	(void)snprintf(link, sizeof(link), "%s/link.db", p.dir);
 	assert_int_equal(symlink(p.path, link), 0);
@@ -860,6 +951,7 @@ int main(void)
 		cmocka_unit_test(closing_writes_what_is_queued),
 		cmocka_unit_test(listings_filter_and_are_newest_first),
 		cmocka_unit_test(refusals_and_changes_are_kept),
+		cmocka_unit_test(changes_have_before_and_after),
 		cmocka_unit_test(accounts_and_agents_survive),
 		cmocka_unit_test(rows_cannot_be_changed),
 		cmocka_unit_test(the_check_names_what_disagrees),
