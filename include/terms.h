@@ -41,11 +41,11 @@ enum outcome {
 	OUTCOME_COUNT,
 };
 
-/* Budget windows. A limit may stand on any set of them. UTC calendar. */
+/* Budget windows. A limit may stand on any set of them. By the calendar of the account (spend/window.h). */
 enum window_kind {
 	WINDOW_HOUR = 0,
 	WINDOW_DAY,
-	WINDOW_WEEK, /* Monday 00:00 */
+	WINDOW_WEEK, /* from Monday */
 	WINDOW_MONTH,
 	WINDOW_TOTAL, /* never ends */
 	WINDOW_COUNT,

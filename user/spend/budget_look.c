@@ -399,6 +399,9 @@ static int check_instance(const struct budget *b, uint32_t i, int k, const struc
 	if (b->is_open && in->held != in->counted)
 		return err_set(e, EUCLEAN, "account \"%s\", %s from %lld: held is %lld, but its open holds add up to %lld nano-dollars", name,
 			       window, (long long)in->start_s, (long long)in->held, (long long)in->counted);
+	if (in != &b->accounts[i].windows[k].now && in->held == 0)
+		return err_set(e, EUCLEAN, "account \"%s\", %s from %lld: is over and has no calls in flight, but is remembered", name, window,
+			       (long long)in->start_s);
 	if (in->spent + in->held > most)
 		return err_set(e, EUCLEAN, "account \"%s\", %s from %lld: spent %lld + held %lld is more than the limit %lld", name, window,
 			       (long long)in->start_s, (long long)in->spent, (long long)in->held, (long long)most);

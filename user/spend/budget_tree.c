@@ -167,7 +167,7 @@ static nanousd spent_since(const struct account *a, const struct instance *there
 		}
 		if (in->start_s <= there->start_s)
 			most = in->spent < most ? in->spent : most;
-		else
+		else if (!a->windows[k].in_doubt) /* what is in doubt stands there at the most */
 			least = in->spent > least ? in->spent : least;
 	}
 	return at_most ? most : least;

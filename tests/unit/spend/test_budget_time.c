@@ -580,6 +580,29 @@ static void moving_takes_calls_of_yesterday_along(void **state)
 	world_done(w);
 }
 
+static void a_mover_brings_what_it_may_have_spent_then(void **state)
+{
+	struct world *w = fresh();
+	uint32_t two = world_account(w, "two", "", 100, -1), bot, old;
+	nanousd got;
+
+	bot = world_account(w, "bot", "", -1, -1);
+	budget_open(w->b);
+	assert_int_equal(spend(w, bot, 30, T0), 0);
+	assert_int_equal(world_hold(w, two, 10, T0, &old, NULL), 0);
+	(void)budget_roll(w->b, T0 + DAY); /* bot has no call of yesterday in flight: nothing of that day is known of it alone */
+	struct account_spec s = spec_of("bot", "two", -1, -1);
+
+	(void)put(w, &s, T0 + DAY);
+	assert_int_equal(extend(w, old, 71, 71, &got), -EDQUOT);
+	assert_int_equal(extend(w, old, 11, 99, &got), 0);
+	assert_int_equal(got, 70);
+	assert_int_equal(world_window(w, two, WINDOW_DAY, T0 + DAY).spent, 0);
+	assert_int_equal(budget_in_doubt(w->b, NULL, 0), 0); /* same calendar: exact */
+	world_check(w);
+	world_done(w);
+}
+
 /* ---- what one could have, and who stands where */
 
 static void afford(void **state)
@@ -700,6 +723,7 @@ int main(void)
 		cmocka_unit_test(several_days_in_flight_at_once),
 		cmocka_unit_test(a_cut_reaches_windows_that_are_over),
 		cmocka_unit_test(moving_takes_calls_of_yesterday_along),
+		cmocka_unit_test(a_mover_brings_what_it_may_have_spent_then),
 		cmocka_unit_test(afford),
 		cmocka_unit_test(above_and_below),
 		cmocka_unit_test(a_tree_of_eight_levels_in_eight_places),
