@@ -208,17 +208,22 @@ static void mark_known(struct world *w, const struct row *r)
 
 	if (!c)
 		broken("the ledger has call %" PRIu64 " of %s, which never was", r->id, r->account);
-	if (c->may_be_lost) {
-		if (c->state == CALL_CHARGED && strcmp(r->end, "power-cut") != 0 && r->cost != c->cost)
-			broken("call %" PRIu64 " cost %" PRId64 ", the ledger says %" PRId64, c->id, c->cost, r->cost);
-		if (strcmp(r->end, "power-cut") == 0 && r->cost > c->amount)
-			broken("call %" PRIu64 " held %" PRId64 ", the ledger charged %" PRId64, c->id, c->amount, r->cost);
+	bool is_ahead = strcmp(r->end, "power-cut") == 0 && c->state != CALL_OVER;
+
+	/* Charged by what was written ahead: at least an eighth below what was told last, never above what was held. */
+	if (is_ahead && (r->cost > c->amount || !c->told || (c->may_be_lost && r->cost + r->cost / 8 + 1 < c->ahead)))
+		broken("call %" PRIu64 " held %" PRId64 ", told %" PRId64 ", ahead %" PRId64 "; the ledger charged %" PRId64, c->id, c->amount, c->told,
+		       c->ahead, r->cost);
+	if (is_ahead && !c->may_be_lost && c->state != CALL_GONE)
+		broken("call %" PRIu64 " was charged for a power cut that was none", c->id);
+	if (!is_ahead && c->may_be_lost && (c->state != CALL_CHARGED || r->cost != c->cost))
+		broken("call %" PRIu64 " cost %" PRId64 " (state %d), the ledger says %" PRId64, c->id, c->cost, (int)c->state, r->cost);
+	/* Also one that was released, and nobody could say so any more: towards over. */
+	if (is_ahead)
 		c->cost = r->cost;
-		c->may_be_lost = false;
-		c->state = CALL_OVER;
-	} else if (c->state == CALL_CHARGED) {
+	if (is_ahead || c->may_be_lost || c->state == CALL_CHARGED)
 		c->state = CALL_OVER; /* its row got in, its callback did not come */
-	}
+	c->may_be_lost = false;
 	check_row(w, r);
 }
 
@@ -228,6 +233,9 @@ static void drop_lost(struct world *w)
 	struct model *m = &w->model;
 	size_t n = 0;
 
+	for (size_t i = 0; i < m->ncalls; i++)
+		if (m->calls[i].may_be_lost && m->calls[i].ahead)
+			broken("call %" PRIu64 " was written ahead at %" PRId64 ", and is lost", m->calls[i].id, m->calls[i].ahead);
 	for (size_t i = 0; i < m->ncalls; i++)
 		if (!m->calls[i].may_be_lost && m->calls[i].state != CALL_GONE)
 			m->calls[n++] = m->calls[i];
@@ -256,7 +264,9 @@ static void load(void *ctx, const struct account_spec *s)
 static bool spec_is(const struct account_spec *s, const struct place *p)
 {
 	return strcmp(s->parent, name_of(p->parent)) == 0 && memcmp(s->limits, p->spec.limits, sizeof(s->limits)) == 0 &&
-	       s->paused == p->spec.paused && s->floor == p->spec.floor;
+	       s->paused == p->spec.paused && s->floor == p->spec.floor && strcmp(s->zone, p->spec.zone) == 0 &&
+	       s->reset_minute == p->spec.reset_minute && memcmp(s->raise, p->spec.raise, sizeof(s->raise)) == 0 &&
+	       s->raise_until_s == p->spec.raise_until_s;
 }
 
 /* What the ledger remembers is what was confirmed; of a change that was not, either side of it. */
@@ -277,6 +287,7 @@ static void compare_accounts(struct world *w, const struct loaded *l)
 			*p = *it;
 			p->index = index;
 			p->windows_known = false;
+			p->is_stretched = true;
 			is_now = true;
 		}
 		if (!is_now)
@@ -348,7 +359,7 @@ static void shut(struct world *w)
 	w->ledger = NULL;
 	w->budget = NULL;
 	w->ndurable = 0;
-	w->model.holds_closed = false;
+	w->model.holds_closed = w->model.in_doubt = false;
 	w->flaky = false;
 }
 
@@ -489,6 +500,8 @@ void power_cut(struct world *w)
 	memset(w->rows, 0, ROWS * sizeof(*w->rows));
 	memset(w->holds, 0, SLOTS * sizeof(*w->holds));
 	calls_without_machine(w);
+	for (int i = 0; i < NAMES; i++)
+		w->model.places[i].windows_known &= !w->model.places[i].is_stretched;
 	boot(w);
 	flush(w);
 	(void)each_row(mark_known, w);
@@ -526,6 +539,7 @@ void world_init(struct world *w, uint64_t seed)
 	w->temper = (struct temper){
 		.calls = 40, .tree = (unsigned)ROLL(40), .clock = (unsigned)ROLL(40), .crashes = LUCK(40) ? 0 : (unsigned)ROLL(6),
 		.faults = LUCK(50) ? 0 : (unsigned)ROLL(6), .syncs = 1 + (unsigned)ROLL(LUCK(50) ? 10 : 60), .small_limits = LUCK(50),
+		.zones = LUCK(50), .raises = LUCK(50),
 	};
 	(void)snprintf(path, sizeof(path), "/tmp/purse-sim-%d/ledger.db", getpid());
 	w->disk = simdisk_new(seed ^ UINT64_C(0x5eed));

@@ -12,6 +12,7 @@
 #define NAMES 20     /* accounts that can ever be: "a0" … */
 #define CALLS_MAX 60000
 #define NOBODY (-1)
+#define PAST 8
 #define NS INT64_C(1000000000)
 
 enum call_state {
@@ -35,11 +36,15 @@ struct call {
 	enum call_state old_state;
 	nanousd old_amount;
 	bool may_be_lost; /* a power cut: it never had a row */
+	/* The hold as the ledger was told to write it ahead (0 = not told), and as it surely stands on the disk. */
+	nanousd told, ahead;
+	bool has_moved; /* an account above it came, went or changed its calendar since it began */
 };
 
 struct seen_window {
 	int64_t start_s, end_s;
-	nanousd spent, sum; /* at the last look */
+	int64_t due_s; /* the end it was opened with; 0 = not seen */
+	nanousd spent, sum, limit; /* at the last look */
 };
 
 struct place {
@@ -48,7 +53,11 @@ struct place {
 	struct account_spec spec;
 	uint32_t index; /* of its row */
 	bool windows_known;
+	bool is_stretched; /* its calendar was changed: a window that was open then ended later. Only the arrays know, so a power cut forgets it */
 	struct seen_window windows[WINDOW_COUNT];
+	/* Instances that are over, the latest ones: calls that began in them may still grow. */
+	struct seen_window past[WINDOW_COUNT][PAST];
+	size_t npast[WINDOW_COUNT];
 };
 
 struct model {
@@ -57,6 +66,7 @@ struct model {
 	size_t ncalls, first_open; /* calls before first_open are OVER or GONE */
 	int64_t seen_ns;  /* time goes on from here */
 	bool holds_closed;
+	bool in_doubt; /* an account moved between calendars, and the ledger was not yet asked: what is spent is not less than it should be */
 };
 
 /* How the world tells of a broken invariant; does not return. */
@@ -96,10 +106,12 @@ enum look {
 	LOOK_START,  /* a start: windows are told anew */
 };
 void model_look(struct model *m, const struct gate_account *rows, const struct gate_hold *holds, enum look how);
-/* A hold or an extension was granted to `account` in calls that began at started_ns: it must have fitted everywhere. */
-void model_granted(const struct model *m, const struct gate_account *rows, int account, int64_t started_ns);
+/*
+ * A hold or an extension was granted to a call of `account` that began at started_ns: it must have fitted everywhere, also in windows that are
+ * over by now (unless has_moved: then who they belonged to cannot be told). Returns the least that is left in any of them.
+ */
+nanousd model_granted(const struct model *m, int account, int64_t started_ns, bool has_moved);
 /* It was refused for want of money: is that so? */
-void model_refused(const struct model *m, const struct gate_account *rows, int account, int64_t started_ns, nanousd more,
-		   const struct refusal *why);
+void model_refused(const struct model *m, int account, int64_t started_ns, nanousd more, const struct refusal *why);
 
 #endif
