@@ -8,9 +8,9 @@ from world import nano
 
 OPENAI, ANTHROPIC = "https://api.openai.com/v1/", "https://api.anthropic.com/v1/"
 ROUTER, XAI, PERPLEXITY = "https://openrouter.ai/v1/", "https://api.x.ai/v1/", "https://api.perplexity.ai/v1/"
-NAMES = (*worlds.NAMES, "openrouter.ai", "api.x.ai", "api.perplexity.ai")
-PROVIDERS = [{"name": n, "dialect": n, "hosts": [h]} for n, h in
-             (("openai", "api.openai.com"), ("anthropic", "api.anthropic.com"), ("openrouter", "openrouter.ai"), ("xai", "api.x.ai"),
+NAMES = (*worlds.NAMES, "eu.api.openai.com", "openrouter.ai", "api.x.ai", "api.perplexity.ai")
+PROVIDERS = [{"name": n, "dialect": n, "hosts": list(h)} for n, *h in
+             (("openai", "api.openai.com", "eu.api.openai.com"), ("anthropic", "api.anthropic.com"), ("openrouter", "openrouter.ai"), ("xai", "api.x.ai"),
               ("perplexity", "api.perplexity.ai"))]
 
 
@@ -53,6 +53,8 @@ CASES = {
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]), "in=100,out=20,search=2", 6600000 + 20000000),
     "ultrafast, asked and served": (chat("fake-tools", service_tier="ultrafast"), "in=100,out=10,tier=ultrafast", 6 * (100 * 1000 + 10 * 4000)),
     "ultrafast, asked and not served": (respond("fake-tools", service_tier="ultrafast"), "in=100,out=10,tier=default", 140000),
+    "at a regional host": (chat("fake-tools", "https://eu.api.openai.com/v1/"), "in=100,out=10", 154000),
+    "at a regional host, a model without an uplift": (chat("fake-mini", "https://eu.api.openai.com/v1/"), "in=100,out=10", 21000),
     # counters
     "cache writes at OpenAI": (chat("fake-tools", prompt_cache_options={"ttl": "30m"}), "in=100,cached=20,w5=30,out=10",
                                50 * 1000 + 20 * 100 + 30 * 1250 + 10 * 4000),

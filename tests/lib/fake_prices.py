@@ -25,7 +25,7 @@ def find(provider, model):
     return TABLE.get(provider, {}).get(re.sub(r"-20\d\d-\d\d-\d\d$", "", model))
 
 
-def bill(provider, model, usage, tier="standard", fast=False, geo="global"):
+def bill(provider, model, usage, tier="standard", fast=False, geo="global", host=""):
     """usage: inclusive counters, as in include/terms.h, with `seconds` of sound. Nano-dollars."""
     row = find(provider, model)
     if row is None:
@@ -48,6 +48,7 @@ def bill(provider, model, usage, tier="standard", fast=False, geo="global"):
     if fast:
         million *= Fraction(row["fast"])
     million *= Fraction(row.get("geo", {}).get(geo, "1"))
+    million *= Fraction(row.get("regional", {}).get(host.partition(".")[0], "1"))
     usd = million / 1_000_000
     for kind, key in FEES.items():
         usd += get(kind) * Fraction(row.get(key, "0"))
@@ -69,8 +70,9 @@ def price_file():
             if row.get("long_threshold"):
                 inner = ", ".join(f"{t}: {_flow(row['long_' + t])}" for t in TIERS if f"long_{t}" in row)
                 lines.append(f"        long_context: {{above: {row['long_threshold']}, {inner}}}")
-            if "geo" in row:
-                lines.append(f"        geo: {_flow(row['geo'])}")
+            for factors in ("geo", "regional"):
+                if factors in row:
+                    lines.append(f"        {factors}: {_flow(row[factors])}")
             for ours, theirs, per in UNITS:
                 if ours in row:
                     lines.append(f"        {theirs}: {float(Fraction(row[ours]) * per):g}")

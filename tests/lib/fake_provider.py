@@ -83,7 +83,7 @@ class Call:
     def bill(self, end):
         usage = dict(self.usage, output=self.made)
         tier = "standard" if self.tier == "default" else self.tier
-        nano = 0 if self.free else fake_extra.bill(self, fake_prices.bill(self.provider, self.model, usage, tier, self.fast, self.geo))
+        nano = 0 if self.free else fake_extra.bill(self, fake_prices.bill(self.provider, self.model, usage, tier, self.fast, self.geo, self.host))
         log(bill=nano, id=self.id, provider=self.provider, model=self.model, usage=usage, tier=self.tier, end=end, sent=self.sent.hexdigest())
 
     # ---- usage in each dialect
@@ -230,7 +230,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         provider, whole, stream = ROUTES[path]
         provider = fake_extra.HOSTS.get(self.headers.get("host"), provider)
         call = Call(provider, body, self.x)
-        self.sent, call.id = call.sent, self.id
+        self.sent, call.id, call.host = call.sent, self.id, self.headers.get("host") or ""
         time.sleep(float(self.x.get("delay", 0)))
         if "status" in self.x:
             return self.answer_error(call, int(self.x["status"]))

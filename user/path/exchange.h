@@ -75,6 +75,7 @@ struct exchange {
 	struct price_list *prices; /* a reference: the list this call is priced by */
 	const struct price *price; /* of the model asked for */
 	struct cost_bounds bounds;
+	char region[16]; /* bounds.terms points to it */
 	enum hold_phase hold;
 	nanousd ceiling; /* the dearest that the call can be */
 	nanousd held;

@@ -44,6 +44,7 @@ static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct e
 			.tier = a->tier,
 			.fast = a->fast,
 			.geo = a->geo,
+			.region = x->region,
 			.multiplier_pct = x->provider->multiplier_pct,
 			.at_s = clock_realtime_ns() / 1000000000,
 			.image_quality = a->image_quality,
@@ -112,8 +113,18 @@ static enum stepped refused(struct exchange *x)
 
 static enum stepped reserve_free(struct exchange *x) { return is_paused(x) ? refused(x) : STEP_NEXT; }
 
+/* A regional host has its region in front: us.api.openai.com. What is none has no factor in any price. */
+static void name_region(struct exchange *x)
+{
+	struct str rest = str_of(x->sni), first = str_cut(&rest, '.');
+
+	if (!str_copy(x->region, sizeof x->region, first))
+		x->region[0] = '\0';
+}
+
 static int price_it(struct exchange *x, struct err *e)
 {
+	name_region(x);
 	if (bounds_of(x, &x->bounds, e) || cost_ceiling(x->price, &x->bounds, &x->ceiling, e))
 		return -1;
 	if (x->ceiling <= 0)
