@@ -45,13 +45,13 @@ struct account {
 	uint32_t parent;
 	uint32_t nholds;    /* slots of this very account that are not free */
 	uint32_t nchildren;
+	struct account_rules *rules; /* NULL = none; near `parent`, which every step of a call reads */
 	nanousd floor;
 	struct calendar calendar;
 	nanousd limits[WINDOW_COUNT], raise[WINDOW_COUNT];
 	int64_t raise_until_s; /* 0 = no raise, or over */
 	int64_t next_s;        /* nothing changes by itself before then */
 	struct window_money windows[WINDOW_COUNT];
-	struct account_rules *rules; /* NULL = none */
 	char name[GATE_NAME_MAX];
 };
 
@@ -62,8 +62,15 @@ struct old_row {
 	int64_t start_s[WINDOW_COUNT], end_s[WINDOW_COUNT];
 };
 
+/* The bounds that were computed last, of each kind. */
+struct computed {
+	struct calendar calendar;
+	int64_t start_s, end_s;
+};
+
 struct budget {
 	pthread_mutex_t lock;
+	struct computed computed[WINDOW_COUNT];
 	struct gate_account *rows;
 	struct account *accounts;
 	struct old_row *old;     /* NULL once open */

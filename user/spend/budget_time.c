@@ -103,11 +103,19 @@ void window_drop(struct window_money *w)
 	}
 }
 
-static void window_begin(struct window_money *w, int k, const struct calendar *cal, int64_t now_s)
+/* Accounts that roll one after another mostly share a calendar, and the lock is held: what was computed last is kept. */
+static void begin_by(struct budget *b, struct window_money *w, int k, const struct calendar *cal, int64_t now_s)
 {
+	struct computed *last = &b->computed[k];
+
+	if (last->calendar.zone != cal->zone || last->calendar.reset_minute != cal->reset_minute || now_s < last->start_s ||
+	    now_s >= last->end_s) {
+		last->calendar = *cal;
+		window_bounds((enum window_kind)k, cal, now_s, &last->start_s, &last->end_s);
+	}
 	window_begin_empty(w);
-	window_bounds((enum window_kind)k, cal, now_s, &w->now.start_s, &w->now.end_s);
-	w->now.due_s = w->now.end_s;
+	w->now.start_s = last->start_s;
+	w->now.end_s = w->now.due_s = last->end_s;
 }
 
 int64_t account_roll_over(struct budget *b, uint32_t i, int64_t now_s)
@@ -121,7 +129,7 @@ int64_t account_roll_over(struct budget *b, uint32_t i, int64_t now_s)
 		if (w->now.end_s == 0)
 			continue;
 		if (now_s >= w->now.end_s) {
-			window_begin(w, k, &a->calendar, now_s);
+			begin_by(b, w, k, &a->calendar, now_s);
 			rules_roll(b, i, k);
 			publish_window(b, i, k);
 		}
