@@ -41,6 +41,8 @@ CASES = {
     "OpenRouter, the client's own key": (chat("fake-router", ROUTER), "in=100,out=10,cost=0.000005,byok", 100000 + 20000 + 5000),
     "OpenRouter, the client's own key, no fee": (chat("fake-router", ROUTER), "in=100,out=10,cost=0,byok", 100000 + 20000),
     "OpenRouter, nothing reported": (chat("fake-router", ROUTER), "in=100,out=10", 100000 + 20000),
+    "OpenRouter, a model that is free": (chat("fake-free", ROUTER), "in=100,out=10,cost=0", 0),
+    "OpenRouter, a model that was not free after all": (chat("fake-free", ROUTER), "in=100,out=10,cost=0.0005", 500000),
     "xAI": (chat("fake-router", XAI), "in=100,out=10,cost=1330500", 133050),
     "xAI, part of a nano-dollar": (respond("fake-router", XAI), "in=100,out=10,cost=1330501", 133051),
     "Perplexity": (chat("fake-router", PERPLEXITY), "in=100,out=10,cost=0.006321", 6321000),
@@ -225,8 +227,7 @@ def test_speech_that_tells_no_tokens_is_charged_at_its_hold(shared):
     (400, False, "nothing"), (401, True, "nothing"), (404, False, "nothing"), (429, True, "nothing"), (503, False, "nothing"), (529, False, "nothing"),
     (500, False, "nothing"), (502, False, "input"), (502, True, "input"), (522, True, "input"), (504, False, "input"), (408, False, "input"),
 ])
-def test_what_an_end_costs(shared, status, stream, want):
-    """The fake's errors are in the provider's own form: a front's time-out would be charged at the hold."""
+def test_what_an_end_of_the_provider_costs(shared, status, stream, want):
     call, _ = settled(shared, (chat("fake-mini"), f"status={status}"), stream, str(status))
     cost = nano(call["cost"])
     if want == "nothing":
@@ -234,3 +235,15 @@ def test_what_an_end_costs(shared, status, stream, want):
     else:
         assert 0 < cost < nano(call["held"]) and call["estimated"]
     shared.audit()
+
+
+@pytest.mark.parametrize("status, stream, want", [
+    (404, False, "nothing"), (429, True, "nothing"), (503, False, "nothing"), (529, True, "nothing"), (500, False, "input"), (500, True, "input"),
+    (502, False, "input"), (520, True, "input"), (504, False, "hold"), (524, False, "hold"), (408, False, "hold"), (504, True, "input"),
+])
+def test_what_an_end_in_between_costs(shared, status, stream, want):
+    """A front that answers for the provider: what it stopped waiting for may be made and billed."""
+    call, _ = settled(shared, (chat("fake-mini"), f"status={status},front"), stream, str(status))
+    cost, held = nano(call["cost"]), nano(call["held"])
+    assert call["estimated"] == (want != "nothing")
+    assert {"nothing": cost == 0, "input": 0 < cost < held, "hold": cost == held}[want], call

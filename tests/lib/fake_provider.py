@@ -13,7 +13,7 @@ Steering, in the request header `x-fake`, comma-separated:
   tok=N        N tokens in a chunk (default 1)   pace=N make N tokens a second (instead of gap)
   think=N      first make N tokens that nothing shows, at that pace   notice=S  go on making for S seconds after the client has left
   obey         make no more than the request's own limit
-  status=N     an error answer, nothing billed   fail=N error event after N chunks (billed: what was made)
+  status=N     an error answer, nothing billed (front: in a form that is not the provider's)   fail=N error event after N chunks (billed: what was made)
   cut=N        reset the connection after N chunks   at=N   reset it after N bytes of the answer, head and framing counted
   gzip         content-encoding gzip (streamed: flushed after every event)   nousage   no usage anywhere
   model=NAME   served by another model           tool      answer with a tool call
@@ -250,6 +250,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_error(self, call, status):
         call.free = True
         call.bill("error")
+        if "front" in call.x:
+            return self.send_json(status, b"<html>somebody in between")
         if call.provider == "anthropic":
             return self.send_json(status, {"type": "error", "error": {"type": "api_error", "message": "on purpose"}})
         return self.send_json(status, {"error": {"message": "on purpose", "type": "server_error", "param": None, "code": None}})

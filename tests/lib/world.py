@@ -208,11 +208,12 @@ class World:
         return int(status or 0), text, r
 
     # ---- the daemon
-    def start(self, crash=None, expect_ready=True):
-        env = dict(os.environ, PURSE_CRASH=crash) if crash else None
+    def start(self, crash=None, expect_ready=True, env=None, wrap=()):
+        """env: more variables; wrap: a command in front of the daemon's (setpriv …)."""
+        env = dict(os.environ, **(env or {}), **({"PURSE_CRASH": crash} if crash else {}))
         with open(self.daemon_log, "a") as out:
             at = out.tell()
-            self.daemon = self.spawn("daemon", [self.build / "pursed", "-c", self.folder / "purse.yaml"], env=env, stdout=out, stderr=out)
+            self.daemon = self.spawn("daemon", [*wrap, self.build / "pursed", "-c", self.folder / "purse.yaml"], env=env, stdout=out, stderr=out)
         if expect_ready:
             wait_for("pursed to be ready", lambda: "ready:" in self.daemon_log.read_text()[at:] or self._died())
         return self

@@ -11,7 +11,7 @@
  *   the same, in units that have no price    | the hold
  *   nothing                                  | by how it ended: the table of settle_rule.h
  *
- * Money cannot be: below zero, none at all for what costs something by the list, or over a thousand times the hold.
+ * Money cannot be: below zero, none at all for what costs something by the list, or over a dollar and a thousand times the hold.
  */
 #include <stdio.h>
 #include <string.h>
@@ -124,13 +124,16 @@ static nanousd estimate(const struct exchange *x, const struct price *p, enum se
 /* ---- money as the provider told it */
 
 #define HOLDS_AT_MOST 1000 /* a call that cost more times its hold than this was not that call */
+#define ALWAYS_POSSIBLE (NANOUSD_PER_USD / HOLDS_AT_MOST) /* a model that is free by the list, and was not */
 
 static bool is_absurd(const struct exchange *x, nanousd own)
 {
 	const struct report *r = &x->report;
 
-	return r->reported_bad || r->reported_cost / HOLDS_AT_MOST > x->held ||
-	       (r->reported_cost == 0 && own > 0 && !r->reported_byok);
+	nanousd least = x->held > ALWAYS_POSSIBLE ? x->held : ALWAYS_POSSIBLE;
+
+	return r->reported_bad || r->reported_cost / HOLDS_AT_MOST > least ||
+	       (r->reported_cost == 0 && own != 0 && !r->reported_byok);
 }
 
 /* own: what the tokens cost by the list; -1 = not known. True: v->cost is what the provider says. */
@@ -161,7 +164,7 @@ static bool cost_as_told(const struct exchange *x, struct verdict *v)
 	return take_reported(x, own ? v->cost : -1, v) || own;
 }
 
-static bool told(const struct report *r) { return r->seen || r->reported_cost >= 0; }
+static bool told(const struct report *r) { return r->seen || r->reported_cost > 0; }
 
 /* The terms of the hold, with what the answer says of its own. */
 static struct cost_terms terms_of(const struct exchange *x)

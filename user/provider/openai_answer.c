@@ -281,7 +281,7 @@ static void take_part(struct reading *g)
 	parts_begin(&g->next, &g->parts_begun);
 	if (openai_usage_apply(&g->part, g->ep, &u))
 		part_add(&g->next, str_of(g->part_model), &u);
-	g->next.parts_overflow |= g->part.bad || g->part.key[USAGE_VIDEO] > 0;
+	g->next.parts_overflow |= g->part.bad || g->part.key[USAGE_UNCOUNTED] > 0;
 	openai_usage_init(&g->part);
 	g->part_model[0] = '\0';
 }
@@ -388,7 +388,9 @@ static void conclude(struct reading *g, const struct ask *ask)
 	bool may_hide = r->reasoning_hidden || g->reasoning_item || (ask && ask->reasoning_asked);
 
 	r->failed |= g->error;
-	r->unpriced |= g->usage.key[USAGE_VIDEO] > 0;
+	r->unpriced |= g->usage.key[USAGE_UNCOUNTED] > 0;
+	/* Perplexity counts reasoning beside the output, and at a price of its own; the money that it reports has it. */
+	r->unpriced |= g->t->reports_cost == COST_IN_TOTAL && g->usage.key[USAGE_REASONING] > 0;
 	if (g->output_items[ITEM_SEARCH] > r->usage.web_searches)
 		r->usage.web_searches = g->output_items[ITEM_SEARCH];
 	if (g->output_items[ITEM_FILE_SEARCH] > r->usage.file_searches)

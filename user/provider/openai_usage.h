@@ -24,7 +24,7 @@ enum usage_key {
 	USAGE_AUDIO_CACHE_READ,
 	USAGE_IMAGE_INPUT,
 	USAGE_IMAGE_OUTPUT,
-	USAGE_VIDEO, /* has no counter of its own: its price is not certain */
+	USAGE_UNCOUNTED, /* tokens with a price of their own that no counter of ours tells */
 	USAGE_KEYS,
 };
 
@@ -57,8 +57,10 @@ enum usage_key {
 	{ at "input_tokens_details.image_tokens", (base) + USAGE_IMAGE_INPUT }, \
 	{ at "completion_tokens_details.image_tokens", (base) + USAGE_IMAGE_OUTPUT }, \
 	{ at "output_tokens_details.image_tokens", (base) + USAGE_IMAGE_OUTPUT }, \
-	{ at "prompt_tokens_details.video_tokens", (base) + USAGE_VIDEO }, \
-	{ at "completion_tokens_details.video_tokens", (base) + USAGE_VIDEO }, \
+	{ at "prompt_tokens_details.video_tokens", (base) + USAGE_UNCOUNTED }, \
+	{ at "completion_tokens_details.video_tokens", (base) + USAGE_UNCOUNTED }, \
+	{ at "citation_tokens", (base) + USAGE_UNCOUNTED },     /* Perplexity, beside all others */ \
+	{ at "num_search_queries", (base) + USAGE_SEARCHES },   /* Perplexity */ \
 	{ at "server_tool_use_details.web_search_requests", (base) + USAGE_SEARCHES }, /* OpenRouter */ \
 	{ at "num_server_side_tools_used", (base) + USAGE_SEARCHES }                   /* xAI, charged per call */
 

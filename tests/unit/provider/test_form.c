@@ -100,7 +100,7 @@ static const struct form_case cases[] = {
 	{ TYPE, "--BoUnd\r\nContent-Disposition: form-data; name=\"a\r\n\r\n1\r\n" END, "!" },
 	{ TYPE, "--BoUnd\r\nContent-Disposition: form-data;\r\n name=\"a\"\r\n\r\n1\r\n" END, "!" },
 	{ TYPE, "--BoUnd\r\nContent-Disposition: form-data; name=\"a\"\n\r\n1\r\n" END, "!" },
-	{ TYPE, "--BoUnd\r\nContent-Disposition: form-data; name=\"a\"\n\n1\r\n" END, "!" },
+	{ TYPE, "--BoUnd\r\nContent-Disposition: form-data; name=\"a\"\n\n\r\n1\r\n" END, "!" },
 	{ TYPE, "--BoUnd\r\nContent-Disposition: form-data; name=\"a\"\r\r\n1\r\n" END, "!" },
 	{ TYPE, "--BoUnd\r\nContent-Disposition : form-data; name=\"a\"\r\n\r\n1\r\n" END, "!" },
 	{ TYPE, "--BoUnd\r\nno header\r\n" HEAD("a") "1\r\n" END, "!" },

@@ -141,6 +141,9 @@ static const struct mode_case modes[] = {
 	  TIER_STANDARD },
 	{ "openai-compatible", CHAT, "{\"usage\":{" TOKENS ",\"prompt_tokens_details\":{\"video_tokens\":3}}}", false, false, false, true, "",
 	  TIER_STANDARD },
+	{ "perplexity", CHAT, "{\"usage\":{" TOKENS ",\"citation_tokens\":3}}", false, false, false, true, "", TIER_STANDARD },
+	{ "perplexity", CHAT, "{\"usage\":{" TOKENS ",\"reasoning_tokens\":3}}", false, false, false, true, "", TIER_STANDARD },
+	{ "xai", CHAT, "{\"usage\":{" TOKENS ",\"reasoning_tokens\":1}}", false, false, false, false, "", TIER_STANDARD },
 	{ "openai-compatible", CHAT, "{\"usage\":{" TOKENS ",\"prompt_tokens_details\":{\"video_tokens\":0}}}", false, false, false, false, "",
 	  TIER_STANDARD },
 };
@@ -198,6 +201,8 @@ static const struct count_case counts[] = {
 	  "{\"type\":\"code_interpreter_call\",\"container_id\":\"c1\"},{\"container_id\":\"c2\",\"type\":\"code_interpreter_call\"},"
 	  "{\"type\":\"web_search_call\",\"action\":{\"type\":\"search\"}}]," R_USAGE "}",
 	  { .input = 9, .output = 5, .file_searches = 2, .code_sessions = 2, .web_searches = 1 }, false },
+	{ "searches at Perplexity", CHAT, "{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5,\"num_search_queries\":3}}",
+	  { .input = 9, .output = 5, .web_searches = 3 }, false },
 	{ "a container without a name", RESPONSES, "{\"output\":[{\"type\":\"code_interpreter_call\"}]," R_USAGE "}",
 	  { .input = 9, .output = 5 }, true },
 	{ "more containers than can be kept apart", RESPONSES,
