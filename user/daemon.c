@@ -74,7 +74,8 @@ struct daemon {
 	bool is_embedded;      /* stops when nobody holds a lease any more */
 	int64_t leased_ns;     /* boot clock: when somebody last did */
 	struct err gate_error;
-	uint64_t gate_repairs;
+	uint64_t gate_repairs, told_repairs;
+	struct err gate_problem; /* the last one, also if it was put right */
 };
 
 static int64_t now_s(void)
@@ -472,6 +473,7 @@ static void verify(struct daemon *d)
 	if (!d->gate_ok) {
 		stop_beating(d);
 		why = d->gate_error;
+		d->gate_problem = why;
 		log_error("daemon", "%s; putting it back", why.text);
 		d->gate_ok = gate_repair(d->gate, &d->gate_error) == 0;
 		d->gate_repairs += d->gate_ok;
@@ -490,11 +492,14 @@ static void roll(struct daemon *d)
 static void look_out(struct daemon *d)
 {
 	struct path_counts c;
+	/* What was put back between two looks was gone all the same. */
+	bool gate_ok = d->gate_ok && d->gate_repairs == d->told_repairs;
 
 	path_count(d->path, &c);
+	d->told_repairs = d->gate_repairs;
 	struct alerts_health h = {
 		.agents = d->agents, .budget = d->budget,
-		.ledger_ok = ledger_is_healthy(d->ledger), .gate_ok = d->gate_ok, .gate_text = d->gate_error.text, .overruns = c.overruns,
+		.ledger_ok = ledger_is_healthy(d->ledger), .gate_ok = gate_ok, .gate_text = d->gate_problem.text, .overruns = c.overruns,
 	};
 
 	alerts_tick(d->alerts, &h, now_s());

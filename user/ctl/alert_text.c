@@ -93,7 +93,7 @@ static void say_ledger(const struct alert_fact *f, char *ret, size_t size)
 static void say_gate(const struct alert_fact *f, char *ret, size_t size)
 {
 	(void)snprintf(ret, size, f->over ? "the gate is attached as it should be again%.0s"
-					  : "the gate is not attached as it should be, agents are denied: %.400s", f->detail);
+					  : "the gate is not attached as it should be: %.400s", f->detail);
 }
 
 static void say_test(const struct alert_fact *f, char *ret, size_t size)
