@@ -73,8 +73,21 @@ int rules_check_state(struct budget *b, struct err *e);
 
 /* ---- a call (rules_ask.c: before; rules_move.c: once it is held) */
 
-int rules_ask(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why); /* 0, -EDQUOT */
-void rules_take(struct budget *b, uint32_t slot, const struct hold_request *r, int64_t now_s);
+/* Where nobody has rules, a hold pays for no more than looking whether that is so. */
+int rules_ask_chain(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why);
+static inline int rules_ask(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why) /* 0, -EDQUOT */
+{
+	if (r->notes)
+		r->notes->n = 0;
+	return b->nruled ? rules_ask_chain(b, r, now_s, ret_why) : 0;
+}
+void rules_take_chain(struct budget *b, uint32_t slot, const struct hold_request *r, int64_t now_s);
+static inline void rules_take(struct budget *b, uint32_t slot, const struct hold_request *r, int64_t now_s)
+{
+	/* Also without rules, once there were some: there may be again while this call is in flight. */
+	if (b->tokens)
+		rules_take_chain(b, slot, r, now_s);
+}
 void rules_saw(struct budget *b, const struct hold_request *r, int64_t now_s); /* a request that went on, or was refused as a loop */
 int64_t rules_held_tokens(int64_t tokens); /* within what can be summed up */
 /* How high the whole hold may go, `wish` at most; when that is not enough: which rule stops at_least. -EDQUOT */
@@ -84,8 +97,18 @@ int rules_explain(struct budget *b, const struct gate_hold *h, nanousd at_least,
 bool rules_stop_per_call(const struct account *a, nanousd amount, struct refusal *ret);
 bool rules_stop_model(const struct account *a, const struct gate_hold *h, nanousd amount, struct refusal *ret);
 void rules_extend(struct budget *b, const struct gate_hold *h, nanousd more);
-void rules_charge(struct budget *b, uint32_t slot, nanousd cost);
-void rules_release(struct budget *b, uint32_t slot);
+void rules_charge_chain(struct budget *b, uint32_t slot, nanousd cost);
+static inline void rules_charge(struct budget *b, uint32_t slot, nanousd cost)
+{
+	if (b->nruled)
+		rules_charge_chain(b, slot, cost);
+}
+void rules_release_chain(struct budget *b, uint32_t slot);
+static inline void rules_release(struct budget *b, uint32_t slot)
+{
+	if (b->nruled)
+		rules_release_chain(b, slot);
+}
 void rules_adopt(struct budget *b, const struct gate_hold *h, nanousd cost); /* an orphan: never in flight here */
 nanousd rules_afford(struct budget *b, uint32_t account, const char *model, nanousd most);
 

@@ -222,12 +222,8 @@ static uint32_t asked_rules(const struct budget *b, uint32_t account)
 	return has;
 }
 
-int rules_ask(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why)
+int rules_ask_chain(struct budget *b, const struct hold_request *r, int64_t now_s, struct refusal *ret_why)
 {
-	if (r->notes)
-		r->notes->n = 0;
-	if (!b->nruled)
-		return 0;
 	uint32_t has = asked_rules(b, r->account);
 
 	if (!has)

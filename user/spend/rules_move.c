@@ -112,10 +112,8 @@ void rules_saw(struct budget *b, const struct hold_request *r, int64_t now_s)
 	}
 }
 
-void rules_take(struct budget *b, uint32_t slot, const struct hold_request *r, int64_t now_s)
+void rules_take_chain(struct budget *b, uint32_t slot, const struct hold_request *r, int64_t now_s)
 {
-	if (!b->tokens)
-		return;
 	b->tokens[slot] = rules_held_tokens(r->tokens);
 	if (!b->nruled)
 		return;
@@ -265,11 +263,11 @@ static void leave(struct budget *b, uint32_t slot, struct account_rules *a)
 	ASSERT(a->flight.calls >= 0 && a->flight.tokens >= 0);
 }
 
-void rules_release(struct budget *b, uint32_t slot)
+void rules_release_chain(struct budget *b, uint32_t slot)
 {
 	const struct gate_hold *h = &b->holds[slot];
 
-	for_chain(b, i, b->nruled ? h->account : 0) {
+	for_chain(b, i, h->account) {
 		struct account_rules *a = b->accounts[i].rules;
 
 		if (!a)
@@ -279,12 +277,12 @@ void rules_release(struct budget *b, uint32_t slot)
 	}
 }
 
-void rules_charge(struct budget *b, uint32_t slot, nanousd cost)
+void rules_charge_chain(struct budget *b, uint32_t slot, nanousd cost)
 {
 	const struct gate_hold *h = &b->holds[slot];
 	int64_t now_s = b->seen_ns / NS_PER_S;
 
-	for_chain(b, i, b->nruled ? h->account : 0) {
+	for_chain(b, i, h->account) {
 		struct account_rules *a = b->accounts[i].rules;
 
 		if (!a)
