@@ -232,12 +232,19 @@ static bool fits(const char *listed_as, const char *asked)
 	return !listed_as[0] || !asked || !asked[0] || !strcmp(listed_as, asked);
 }
 
+/* A price for pictures of any kind stands only for those that have none of their own. */
 femtousd rates_image(const struct price *p, const struct cost_terms *t)
 {
-	femtousd most = PRICE_UNKNOWN;
+	femtousd most = PRICE_UNKNOWN, of_any = PRICE_UNKNOWN;
+	bool is_told = (t->image_quality && t->image_quality[0]) || (t->image_size && t->image_size[0]);
 
-	for (size_t i = 0; i < p->nimages; i++)
-		if (fits(p->images[i].quality, t->image_quality) && fits(p->images[i].size, t->image_size))
-			most = max64(most, p->images[i].each);
-	return most;
+	for (size_t i = 0; i < p->nimages; i++) {
+		const struct price_image *im = &p->images[i];
+
+		if (is_told && !im->quality[0] && !im->size[0])
+			of_any = max64(of_any, im->each);
+		else if (fits(im->quality, t->image_quality) && fits(im->size, t->image_size))
+			most = max64(most, im->each);
+	}
+	return most == PRICE_UNKNOWN ? of_any : most;
 }

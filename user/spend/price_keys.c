@@ -487,12 +487,14 @@ static int read_web_search(struct price_reader *rd, const struct yaml_node *n, s
 	return r;
 }
 
-/* "1024x1024", "hd", "hd/1024x1024": what begins with a digit is a size. */
+/* "1024x1024", "hd", "hd/1024x1024", "any": what begins with a digit is a size. */
 static int image_name(struct price_reader *rd, struct str name, struct price_image *ret)
 {
 	struct str rest = name, first = str_cut(&rest, '/');
 	bool both = rest.p && first.n < name.n, is_size = name.n && name.p[0] >= '0' && name.p[0] <= '9';
 
+	if (str_eq(name, STR("any")))
+		first = STR("");
 	ret->quality = price_list_text(rd->list, both || !is_size ? first : STR(""));
 	ret->size = price_list_text(rd->list, both ? rest : is_size ? first : STR(""));
 	return ret->quality && ret->size ? 0 : -ENOMEM;
