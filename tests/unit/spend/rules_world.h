@@ -108,4 +108,17 @@ static inline struct rules_view rules_at(struct world *w, uint32_t account, int6
 	return v;
 }
 
+static inline struct rules on(const char *models, enum window_kind k, nanousd limit)
+{
+	return (struct rules){ .model_limits = { limit_on(models, k, limit) }, .nmodel_limits = 1 };
+}
+
+static inline struct window_view model_window(struct world *w, uint32_t account, size_t m, enum window_kind k, int64_t at_s)
+{
+	struct rules_view v = rules_at(w, account, at_s);
+
+	assert_true(m < v.nmodel_limits);
+	return v.model_limits[m].windows[k];
+}
+
 #endif
