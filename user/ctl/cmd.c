@@ -17,7 +17,7 @@ const struct command commands[] = {
 	{ "status", "", "daemon, agents, accounts and what is left", NULL, cmd_status },
 	{ "agent", "add|set|raise|pause|resume|kill|rm NAME [flags]", "agents: who is metered", NULL, cmd_agent },
 	{ "account", "add|set|raise|pause|resume|kill|rm NAME [flags]", "accounts that agents share", NULL, cmd_account },
-	{ "ledger", "[flags]", "calls, refusals and changes on record", NULL, cmd_ledger },
+	{ "ledger", "[export|prune] [flags]", "calls, refusals and changes on record", NULL, cmd_ledger },
 	{ "alerts", "[test NAME]", "who was told of what, and whether it arrived", NULL, cmd_alerts },
 	{ "events", "[-f]", "what the gate refused lately", NULL, cmd_events },
 	{ "prices", "[--provider P]", "the price list", NULL, cmd_prices },

@@ -56,9 +56,10 @@ static int audit_alone(struct cli *cli, struct client_answer *ret)
 	return exit_code;
 }
 
-enum { F_CLEAN, F_PROBLEM, F_ACCOUNTS, F_WINDOWS, F_HOLDS, F_PENDING, F_OVER, F_SPENT, F_UNPLACED, F_NOTE, F_COUNT };
-static const char *const fields[F_COUNT] = { "clean",   "problem",    "accounts", "windows",  "holds",
-					     "pending", "over_limit", "spent",    "unplaced", "note" };
+enum { F_CLEAN, F_PROBLEM, F_ACCOUNTS, F_WINDOWS, F_HOLDS, F_PENDING, F_OVER, F_SPENT, F_UNPLACED, F_NOTE, F_MODELS, F_CUT, F_CUT_COST,
+       F_COUNT };
+static const char *const fields[F_COUNT] = { "clean", "problem",  "accounts", "windows",      "holds",     "pending",	"over_limit",
+					     "spent", "unplaced", "note",     "model_limits", "power_cut", "power_cut_cost" };
 
 static void show(void *ctx, const char *const *v)
 {
@@ -77,6 +78,11 @@ static void show(void *ctx, const char *const *v)
 	(void)printf("clean: %s windows of %s accounts agree with the ledger; %s on record\n", v[F_WINDOWS], v[F_ACCOUNTS],
 		     cli_usd(v[F_SPENT], mem, sizeof(mem)));
 	(void)printf("%s calls in flight, %s charged and about to be written\n", v[F_HOLDS], v[F_PENDING]);
+	if (v[F_MODELS][0] && strcmp(v[F_MODELS], "0") != 0)
+		(void)printf("%s limits on models agree, too\n", v[F_MODELS]);
+	if (v[F_CUT][0] && strcmp(v[F_CUT], "0") != 0)
+		(void)printf("%s calls were in flight when the machine went down: the next start charges them (%s)\n", v[F_CUT],
+			     cli_usd(v[F_CUT_COST], mem, sizeof(mem)));
 	if (strcmp(v[F_OVER], "0") != 0)
 		(void)printf("%s windows stand above their limit: it was cut, or a provider billed more than was held\n", v[F_OVER]);
 	if (strspn(v[F_UNPLACED], "0.") != strlen(v[F_UNPLACED]))

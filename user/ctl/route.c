@@ -17,6 +17,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/trust", ROUTE_OWNER, false, "trust", route_trust },
 	{ "GET", "/v1/events", ROUTE_OWNER, false, "events", route_events },
 	{ "GET", "/v1/ledger", ROUTE_OWNER, true, "ledger", route_ledger },
+	{ "POST", "/v1/ledger/prune", ROUTE_OWNER, true, "ledger prune", route_ledger_prune },
 	{ "GET", "/v1/audit", ROUTE_OWNER, true, "audit", route_audit },
 	{ "GET", "/v1/lease", ROUTE_OWNER, false, "lease", route_lease },
 	{ "POST", "/v1/reload", ROUTE_OWNER, false, "reload", route_reload },

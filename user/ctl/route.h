@@ -61,9 +61,6 @@ void answer_refuse(struct answer *a, int status, const char *fmt, ...) __attribu
 /* The value of key in a query, decoded into mem. false: not there. -> *ret_bad: there, but not readable. */
 bool query_find(struct str query, const char *key, char *mem, size_t size, bool *ret_bad);
 
-/* The listing of GET /v1/ledger; the command line uses it too, on a ledger of its own, when no daemon runs. */
-struct ledger_query;
-int route_ledger_write(struct ledger *l, const struct ledger_query *q, struct buf *out, struct err *e);
 
 /* The answer of GET /v1/audit, likewise. Returns what audit_run did. */
 struct audit_input;
@@ -76,6 +73,7 @@ void route_gate(const struct control *c, const struct request *r, struct answer 
 void route_trust(const struct control *c, const struct request *r, struct answer *a);
 void route_events(const struct control *c, const struct request *r, struct answer *a);
 void route_ledger(const struct control *c, const struct request *r, struct answer *a);
+void route_ledger_prune(const struct control *c, const struct request *r, struct answer *a);
 void route_audit(const struct control *c, const struct request *r, struct answer *a);
 void route_lease(const struct control *c, const struct request *r, struct answer *a);
 void route_reload(const struct control *c, const struct request *r, struct answer *a);

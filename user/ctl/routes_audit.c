@@ -24,6 +24,10 @@ int route_audit_write(const struct audit_input *in, struct buf *out)
 	jsonw_i64(&w, "holds", (int64_t)report.holds);
 	jsonw_i64(&w, "pending", (int64_t)report.pending);
 	jsonw_i64(&w, "over_limit", (int64_t)report.over_limit);
+	jsonw_i64(&w, "model_limits", (int64_t)report.models);
+	jsonw_i64(&w, "written_ahead", (int64_t)report.ahead);
+	jsonw_i64(&w, "power_cut", in->budget ? 0 : (int64_t)report.open_stale);
+	jsonw_usd(&w, "power_cut_cost", in->budget ? 0 : report.open_cost);
 	jsonw_usd(&w, "spent", report.spent);
 	jsonw_usd(&w, "unplaced", report.unplaced);
 	jsonw_close(&w);

@@ -115,14 +115,8 @@ void db_on_progress(struct ledger_db *db, bool (*stop)(void *ctx), void *ctx);
 /* quick_check. 0, -EUCLEAN and what is wrong, -EINTR. */
 int db_check_pages(struct ledger_db *db, const char *path, struct err *e);
 
-/* The columns of struct usage, which have its members' names. A new member needs a column: schema, and a place here. */
-#define DB_USAGE(X) \
-	X(input) X(cache_read) X(cache_write_5m) X(cache_write_1h) X(output) X(reasoning) X(audio_input) X(audio_output) \
-	X(audio_cache_read) X(image_input) X(image_cache_read) X(video_input) X(image_output) X(web_searches) X(file_searches) \
-	X(code_sessions) X(images) X(audio_ms) X(video_ms) X(characters) X(pages)
-#define DB_COUNT_ONE(name) +1
-#define DB_USAGE_COLUMNS (0 DB_USAGE(DB_COUNT_ONE))
-_Static_assert(DB_USAGE_COLUMNS * sizeof(int64_t) == sizeof(struct usage), "a kind of usage without a column");
+#define DB_USAGE LEDGER_USAGE
+#define DB_USAGE_COLUMNS LEDGER_USAGE_KINDS
 
 /* Rows of the calls table, in the column order of ledger_statements.c. */
 #define DB_CALL_COLUMNS (22 + DB_USAGE_COLUMNS)

@@ -10,6 +10,18 @@
 
 #include "spend/ledger.h"
 
+/*
+ * The kinds of usage by the names of their members in struct usage, which are also the names of their columns and in JSON. A new member needs
+ * a column: schema, and a place here.
+ */
+#define LEDGER_USAGE(X) \
+	X(input) X(cache_read) X(cache_write_5m) X(cache_write_1h) X(output) X(reasoning) X(audio_input) X(audio_output) \
+	X(audio_cache_read) X(image_input) X(image_cache_read) X(video_input) X(image_output) X(web_searches) X(file_searches) \
+	X(code_sessions) X(images) X(audio_ms) X(video_ms) X(characters) X(pages)
+#define LEDGER_COUNT_ONE(name) +1
+#define LEDGER_USAGE_KINDS (0 LEDGER_USAGE(LEDGER_COUNT_ONE))
+_Static_assert(LEDGER_USAGE_KINDS * sizeof(int64_t) == sizeof(struct usage), "a kind of usage without a column");
+
 struct ledger_sum {
 	int64_t calls;
 	int64_t estimated;     /* calls charged on an estimate … */

@@ -17,6 +17,8 @@
 #include "kern/gate.h"
 #include "spend/budget.h"
 #include "spend/ledger.h"
+#include "spend/ledger_prune.h"
+#include "spend/ledger_sums.h"
 #include "spend/replay.h"
 #include "wire/ca.h"
 
@@ -325,6 +327,51 @@ int ledger_read(struct ledger *l, const struct ledger_query *q, void (*fn)(void 
 	row.why = (struct refusal){ .reason = REFUSAL_BUDGET, .window = WINDOW_DAY, .limit = 25 * NANOUSD_PER_USD, .account = "bot" };
 	for (int i = 0; i < fake_rows; i++)
 		fn(ctx, &row);
+	return 0;
+}
+
+/* ---- the ledger's sums and its pruning: nothing to tell */
+void ledger_sum_call(struct ledger_sum *s, const struct ledger_call *c)
+{
+	s->calls++;
+	s->cost += c->cost;
+}
+
+void ledger_sum_add(struct ledger_sum *s, const struct ledger_sum *other)
+{
+	s->calls += other->calls;
+	s->cost += other->cost;
+}
+
+static unsigned fake_by; /* the last one asked */
+
+int ledger_groups(struct ledger *l, const struct ledger_query *q, unsigned by, void (*fn)(void *ctx, const struct ledger_group *),
+		  void *ctx, bool *ret_pruned, struct err *e)
+{
+	const struct ledger_group g = { .agent = "bot", .at_s = 1787220000, .sum = { .calls = 2, .cost = 5000000 } };
+
+	fake_query = *q;
+	fake_by = by;
+	*ret_pruned = true;
+	fn(ctx, &g);
+	return 0;
+}
+
+int ledger_bill(struct ledger *l, const char *provider, int64_t from_s, int64_t to_s, bool by_day,
+		void (*fn)(void *ctx, const struct ledger_bill_line *), void *ctx, struct err *e)
+{
+	const struct ledger_bill_line line = { .model = "m-1", .price = "list@1", .day_s = 1787184000, .sum = { .calls = 3, .cost = 1005000000 } };
+
+	fn(ctx, &line);
+	return 0;
+}
+
+static int64_t fake_pruned_before;
+
+int ledger_prune(struct ledger *l, int64_t before_s, const struct ledger_keep *keep, struct ledger_pruned *ret, struct err *e)
+{
+	fake_pruned_before = before_s;
+	*ret = (struct ledger_pruned){ .calls = 7, .cost = 1500000000 };
 	return 0;
 }
 

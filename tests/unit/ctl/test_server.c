@@ -317,7 +317,17 @@ static void requests_are_judged(void **state)
 		{ "GET", "/v1/ledger?limit=100001", NULL, 400, "limit: is not a whole number" },
 		{ "GET", "/v1/ledger?kind=calls%00", NULL, 400, "kind: is not a text" },
 		{ "GET", "/v1/ledger?kind=x%2", NULL, 400, "kind: is not a text" },
-		{ "GET", "/v1/ledger?kind=all", NULL, 400, "\"all\" is not calls, refusals or changes" },
+		{ "GET", "/v1/ledger?kind=all", NULL, 400, "\"all\" is not calls, refusals, changes, groups or bill" },
+		{ "GET", "/v1/ledger?pid=0", NULL, 400, "pid: is not a whole number from 1" },
+		{ "GET", "/v1/ledger?status=1000", NULL, 400, "status: is not a whole number from 0 to 999" },
+		{ "GET", "/v1/ledger?kind=groups&by=agent,moon", NULL, 400, "\"moon\": is not one of account, agent" },
+		{ "GET", "/v1/ledger?kind=groups&by=,", NULL, 400, "is not one of" },
+		{ "GET", "/v1/ledger?kind=bill", NULL, 400, "needs a provider" },
+		{ "POST", "/v1/ledger/prune", "{}", 400, "before" },
+		{ "POST", "/v1/ledger/prune", "{\"before\":\"noon\"}", 400, "is not a day" },
+		{ "POST", "/v1/ledger/prune", "{\"before\":\"2026-08-01T10:00:00Z\"}", 400, "beginning of a day" },
+		{ "POST", "/v1/ledger/prune", "{\"before\":\"2100-01-01\"}", 409, "at most 20" },
+		{ "POST", "/v1/ledger/prune", "{\"before\":\"2020-01-01\",\"keep\":\"x\"}", 400, "absolute path" },
 		{ "GET", "/v1/ledger?agent=0123456789012345678901234567890123456789012345678901234567890123", NULL, 400, "agent: is not a text" },
 	};
 	char mem[512];
@@ -414,6 +424,29 @@ static void ledger_is_read(void **state)
 	assert_int_equal(fake_query.limit, CTL_LEDGER_ROWS_DEFAULT);
 	record_field(&a.body, "refusals[].window", mem, sizeof(mem));
 	assert_string_equal(mem, "day");
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/ledger?kind=calls&account=team&pid=4&cgroup=7&status=0&estimated=1&min_cost=5", NULL, &a), 200);
+	assert_int_equal(fake_query.pid, 4);
+	assert_int_equal(fake_query.cgroup_id, 7);
+	assert_int_equal(fake_query.status, -1);
+	assert_true(fake_query.estimated);
+	assert_int_equal(fake_query.min_cost, 5);
+	record_field(&a.body, "sums.cost", mem, sizeof(mem));
+	assert_string_equal(mem, "0.000123");
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/ledger?kind=groups&by=day,agent&since=9", NULL, &a), 200);
+	assert_int_equal(fake_by, LEDGER_BY_DAY | LEDGER_BY_AGENT);
+	record_field(&a.body, "pruned", mem, sizeof(mem));
+	assert_string_equal(mem, "true");
+	assert_non_null(strstr(buf_ptr(&a.body), "{\"agent\":\"bot\",\"day\":\"2026-08-20\",\"calls\":2,"));
+	client_answer_done(&a);
+	assert_int_equal(ask("GET", "/v1/ledger?kind=bill&provider=p&by_day=1", NULL, &a), 200);
+	assert_non_null(strstr(buf_ptr(&a.body), "\"cost_cents\":\"1.01\"")); /* half a cent and more is a cent */
+	client_answer_done(&a);
+	assert_int_equal(ask("POST", "/v1/ledger/prune", "{\"before\":\"2020-01-01\"}", &a), 200);
+	assert_int_equal(fake_pruned_before, 1577836800);
+	record_field(&a.body, "cost", mem, sizeof(mem));
+	assert_string_equal(mem, "1.5");
 	client_answer_done(&a);
 	assert_int_equal(ask("GET", "/v1/ledger?kind=changes", NULL, &a), 200);
 	record_field(&a.body, "changes[].what", mem, sizeof(mem));
