@@ -498,14 +498,13 @@ static void set_account(struct world *w, int name, const struct account_spec *sp
 	memcpy(p->windows, was.windows, sizeof(p->windows));
 	memcpy(p->past, was.past, sizeof(p->past));
 	memcpy(p->npast, was.npast, sizeof(p->npast));
+	w->doubtful = name;
+	w->doubtful_was = was;
+	w->doubtful_new = *p;
 	settle_doubts(w);
 	if (simdisk_is_dead(w->disk))
 		return;
 	model_look(m, w->rows, w->holds, LOOK_LOOSE);
-
-	w->doubtful = name;
-	w->doubtful_was = was;
-	w->doubtful_new = *p;
 	r = ledger_save_account(w->ledger, spec, false);
 	if (simdisk_is_dead(w->disk))
 		return;

@@ -413,6 +413,23 @@ static int prepare_writer(struct ledger_db *db, const char *path, struct err *e)
 	return 0;
 }
 
+/*
+ * What a failed sync did not write stays readable in the page cache, so the recovery of the next opening takes it for written; rows that are
+ * appended behind it would be acknowledged, and go with it in a power cut. Nothing is appended to a log that was found: what it holds goes
+ * into the database first. A reader that keeps the log open stops this; only the start goes on then.
+ */
+static int empty_log(struct ledger_db *db, const char *path, enum db_mode mode, struct err *e)
+{
+	int64_t is_busy = 0;
+	int r = pragma_i64(db, "PRAGMA wal_checkpoint(TRUNCATE)", &is_busy);
+
+	if (r == 0 && is_busy && mode != DB_CREATE)
+		r = -EBUSY;
+	if (r == 0 && is_busy)
+		log_warn("ledger", "%s: somebody reads it for long, so its log goes on as it was found", path);
+	return r < 0 ? open_failed(db, path, r, e) : 0;
+}
+
 static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enum db_trust trust, struct err *e)
 {
 	/* 16 MiB of log before it is copied back; it is cut to 64 MiB when a reader kept it long. */
@@ -431,6 +448,8 @@ static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enu
 		r = trust == DB_CHECK_ALL ? db_check_pages(db, path, e) : check_some_pages(db, path, e);
 	if (r == 0)
 		r = check_version(db, path, mode, e);
+	if (r == 0 && mode != DB_READ)
+		r = empty_log(db, path, mode, e);
 	return r < 0 || mode == DB_READ ? r : prepare_writer(db, path, e);
 }
 
