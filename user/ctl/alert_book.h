@@ -12,7 +12,7 @@
 #include "gate_abi.h"
 
 #define ALERT_KEPT 200
-#define ALERT_JSON_MAX 8192
+#define ALERT_JSON_MAX 16384
 
 struct entry {
 	char id[33];
