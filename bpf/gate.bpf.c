@@ -38,6 +38,7 @@
 #include "verdict.h"
 
 #define AF_INET6 10
+#define SOCKET_STREAM 1 /* SOCK_STREAM */
 #define LOOPBACK_IFINDEX 1 /* the first device of every network namespace */
 
 /* What a cgroup program answers with. */
@@ -164,6 +165,7 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, b
 	struct attempt r = { .dst = dst, .dport = bpf_ntohs((__u16)ctx->user_port), .protocol = ctx->protocol };
 	struct bpf_sock *sk = ctx->sk;
 	struct verdict_input in = { 0 };
+	struct gate_listener *listener;
 	struct gate_socket *socket;
 	struct gate_state *st;
 	struct verdict v;
@@ -203,17 +205,17 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, b
 
 	identify(creator, caller, &r.id);
 	is_v4 = address_is_v4(&r.dst);
-	port = is_v4 ? st->port4 : st->port6;
 	r.netns_cookie = bpf_get_netns_cookie(ctx);
+	listener = bpf_map_lookup_elem(&listeners, &r.netns_cookie);
+	port = !listener ? 0 : is_v4 ? listener->port4 : listener->port6;
 	in.who = r.id.who;
 	in.credit = r.id.credit;
 	in.agent_flags = r.id.flags;
 	in.daemon_alive = is_daemon_alive(st);
 	in.others_deny = st->others_deny;
 	in.is_daemon = r.id.who == VERDICT_STRANGER && st->daemon_cgroup && st->daemon_cgroup == r.caller_cgroup;
-	in.listener_in_reach = port && r.netns_cookie == st->netns_cookie &&
-			       (!sk->bound_dev_if || sk->bound_dev_if == LOOPBACK_IFINDEX);
-	in.to_listener = port && r.dport == port && r.netns_cookie == st->netns_cookie && address_is_loopback(&r.dst);
+	in.listener_in_reach = port && (!sk->bound_dev_if || sk->bound_dev_if == LOOPBACK_IFINDEX);
+	in.to_listener = port && r.dport == port && address_is_loopback(&r.dst);
 
 	v = verdict(&in);
 	if (v.action == VERDICT_PASS) {
@@ -261,6 +263,53 @@ SEC("cgroup/sendmsg6")
 int gate_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	return judge(ctx, v6_of(ctx), true);
+}
+
+/*
+ * ---- bind: the port of a listener is the daemon's, also in the moments when it does not listen (a crash, a restart): who
+ * had it then would be handed the connections of others
+ */
+
+static __always_inline bool takes_our_port(const union address *a, __u16 port, const struct gate_listener *l)
+{
+	bool is_any = !a->w[0] && !a->w[1] && !a->w[3] && (!a->w[2] || a->w[2] == V4_MAPPED);
+
+	return (port == l->port4 || port == l->port6) && (is_any || address_is_loopback(a));
+}
+
+static __always_inline int judge_bind(struct bpf_sock_addr *ctx, union address at)
+{
+	struct attempt r = { .dst = at, .dport = bpf_ntohs((__u16)ctx->user_port), .protocol = ctx->protocol };
+	struct gate_listener *listener;
+	struct gate_state *st;
+	__u64 caller;
+
+	/* The kernel chooses: not one that is taken. */
+	if (!r.dport || ctx->type != SOCKET_STREAM)
+		return ALLOW;
+	r.netns_cookie = bpf_get_netns_cookie(ctx);
+	listener = bpf_map_lookup_elem(&listeners, &r.netns_cookie);
+	if (!listener || !takes_our_port(&at, r.dport, listener))
+		return ALLOW;
+	r.caller_cgroup = bpf_get_current_cgroup_id();
+	st = find_state();
+	if (st && st->daemon_cgroup && st->daemon_cgroup == r.caller_cgroup)
+		return ALLOW;
+	caller = st ? caller_agent(st, r.caller_cgroup) : 0;
+	r.id.agent_cgroup = caller == AGENT_UNKNOWN ? 0 : caller;
+	return refuse(&r, GATE_REASON_OUR_PORT, VERDICT_EADDRINUSE);
+}
+
+SEC("cgroup/bind4")
+int gate_bind4(struct bpf_sock_addr *ctx)
+{
+	return judge_bind(ctx, address_v4(ctx->user_ip4));
+}
+
+SEC("cgroup/bind6")
+int gate_bind6(struct bpf_sock_addr *ctx)
+{
+	return judge_bind(ctx, v6_of(ctx));
 }
 
 /* ---- getpeername: the application sees what it asked for */

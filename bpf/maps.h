@@ -55,6 +55,14 @@ struct {
 	__type(value, struct gate_flow);
 } flows SEC(".maps");
 
+/* Daemon writes, connect and bind hooks look up. A row per network namespace that has an egress listener. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GATE_LISTENERS_MAX);
+	__type(key, __u64); /* netns cookie */
+	__type(value, struct gate_listener);
+} listeners SEC(".maps");
+
 /* Daemon writes through its mapping, every hook reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

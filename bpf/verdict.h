@@ -34,6 +34,7 @@
 
 /* The same on every architecture that purse runs on; BPF has no <errno.h>. */
 #define VERDICT_EACCES 13
+#define VERDICT_EADDRINUSE 98
 #define VERDICT_ECONNREFUSED 111
 #define VERDICT_EDQUOT 122
 

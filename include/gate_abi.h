@@ -28,6 +28,7 @@
 #define GATE_FLOWS_MAX 65536
 #define GATE_EVENTS_BYTES (1 << 20)
 #define GATE_PORTS_MAX 16
+#define GATE_LISTENERS_MAX 2048 /* network namespaces with an egress listener at once */
 
 #define GATE_NAME_MAX 48    /* agent and account names, with the NUL */
 #define GATE_MODEL_MAX 80   /* model names in a hold slot, with the NUL */
@@ -149,13 +150,22 @@ struct gate_flow {
 	char comm[GATE_COMM_MAX];
 };
 
+/*
+ * ---- listeners: hash, netns cookie (u64) -> struct gate_listener. Daemon writes, gate reads: where a redirect may go in that
+ * network namespace, and which ports nobody else may bind there. No row: no redirect. Rows of a dead daemon keep its ports for it.
+ */
+struct gate_listener {
+	__u16 port4; /* on 127.0.0.1; 0 = none */
+	__u16 port6; /* on ::1; 0 = none */
+};
+
 /* ---- state: array with one element, BPF_F_MMAPABLE. Daemon writes, gate reads. */
 struct gate_state {
 	__u32 abi_version; /* GATE_ABI_VERSION; 0 = never initialised: treated as stale */
 	__u32 others_deny; /* 1 = others: deny */
 	__u64 heartbeat_ns; /* CLOCK_BOOTTIME of the daemon's last beat */
 	__u64 stale_after_ns; /* a beat older than this = daemon dead */
-	__u64 netns_cookie; /* of the egress listeners; a redirect from elsewhere is denied */
+	__u64 netns_cookie; /* the daemon's own; programs look in `listeners`, where it has a row too */
 	__u64 daemon_cgroup; /* exempt, exact match (not its children); 0 = none */
 	__u16 port4; /* egress listener on 127.0.0.1 */
 	__u16 port6; /* egress listener on ::1; 0 = none, v6 agents are denied */
@@ -180,6 +190,7 @@ enum gate_reason {
 	GATE_REASON_NETNS,       /* redirect asked from a namespace without a listener; EACCES */
 	GATE_REASON_EGRESS,      /* a packet that connect did not see; dropped */
 	GATE_REASON_TABLE_FULL,  /* flows full or storage failed; EACCES */
+	GATE_REASON_OUR_PORT,    /* bind to a port of an egress listener, by anybody; EADDRINUSE */
 	GATE_REASON_COUNT,
 };
 struct gate_event {
@@ -220,6 +231,7 @@ _Static_assert(sizeof(struct gate_endpoint_key) == 20, "layout");
 _Static_assert(sizeof(struct gate_flow_key) == 32, "layout");
 _Static_assert(sizeof(struct gate_flow) == 64, "layout");
 _Static_assert(sizeof(struct gate_state) == 104, "layout");
+_Static_assert(sizeof(struct gate_listener) == 4, "layout");
 _Static_assert(sizeof(struct gate_event) == 72, "layout");
 #endif
 

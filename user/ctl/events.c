@@ -32,6 +32,7 @@ static const char *const reason_words[GATE_REASON_COUNT] = {
 	[GATE_REASON_NETNS] = "netns",
 	[GATE_REASON_EGRESS] = "egress",
 	[GATE_REASON_TABLE_FULL] = "table-full",
+	[GATE_REASON_OUR_PORT] = "our-port",
 };
 
 struct kept {

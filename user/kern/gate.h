@@ -41,8 +41,17 @@ bool gate_is_fresh(const struct gate *g); /* maps were made by this open (reboot
 int gate_peek(const char *pin_dir, struct gate **ret, struct err *e);
 
 /* ---- listeners, liveness */
-/* ports in host order; netns_cookie by SO_NETNS_COOKIE of the listener. */
+/*
+ * Where redirects go in a network namespace, and whose ports these are: until the row is dropped nobody but the daemon's own cgroup
+ * may bind them there. Ports in host order, 0 = none of that family; netns_cookie by SO_NETNS_COOKIE of the listener. Any thread.
+ * gate_set_listeners: of the daemon's own namespace; it goes into gate_state too.
+ */
 void gate_set_listeners(struct gate *g, uint16_t port4, uint16_t port6, uint64_t netns_cookie);
+int gate_put_listener(struct gate *g, uint64_t netns_cookie, uint16_t port4, uint16_t port6); /* -E2BIG: GATE_LISTENERS_MAX */
+int gate_drop_listener(struct gate *g, uint64_t netns_cookie);				      /* -ENOENT */
+void gate_clear_listeners(struct gate *g); /* what an earlier daemon left: its ports are free again, nothing is redirected */
+/* fn may be NULL. Returns how many. Also on a gate that was only looked at (gate_peek). */
+size_t gate_each_listener(struct gate *g, void (*fn)(void *ctx, uint64_t netns_cookie, const struct gate_listener *l), void *ctx);
 void gate_set_policy(struct gate *g, bool others_deny, const uint16_t *ports, size_t nports, uint64_t stale_after_ns);
 void gate_set_daemon_cgroup(struct gate *g, uint64_t cgroup_id);
 void gate_beat(struct gate *g); /* any thread */

@@ -57,6 +57,9 @@ int gate_maps_open(struct gate *g, struct err *e)
 			continue;
 		gate_pin_path(g, "maps", gate_map_name((enum gate_map)m), path);
 		g->map_fds[m] = bpf_obj_get_opts(path, &opts);
+		/* Newer than the layout's first version: what a daemon of before has pinned may be looked at all the same. */
+		if (m == GATE_MAP_LISTENERS && g->is_readonly && g->map_fds[m] < 0 && errno == ENOENT)
+			continue;
 		if (g->map_fds[m] < 0)
 			return err_set(e, errno, "gate: cannot open the map pinned at %s: %s", path, strerror(errno));
 	}
@@ -131,11 +134,13 @@ bool gate_is_fresh(const struct gate *g)
 void gate_set_listeners(struct gate *g, uint16_t port4, uint16_t port6, uint64_t netns_cookie)
 {
 	ASSERT(!g->is_readonly);
-	/* No namespace has cookie 0: while ports change nothing is redirected. */
-	STORE(g->state->netns_cookie, 0);
+	if (g->state->netns_cookie != netns_cookie)
+		(void)gate_drop_listener(g, g->state->netns_cookie);
 	STORE(g->state->port4, port4);
 	STORE(g->state->port6, port6);
 	STORE(g->state->netns_cookie, netns_cookie);
+	/* The first rows are always there to be had: the path opens its own listener before any other. */
+	(void)gate_put_listener(g, netns_cookie, port4, port6);
 }
 
 void gate_set_policy(struct gate *g, bool others_deny, const uint16_t *ports, size_t nports, uint64_t stale_after_ns)

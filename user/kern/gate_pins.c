@@ -24,6 +24,7 @@ static const char *const map_names[GATE_MAP_COUNT] = {
 	[GATE_MAP_AGENTS] = "agents",	   [GATE_MAP_ACCOUNTS] = "accounts", [GATE_MAP_HOLDS] = "holds",
 	[GATE_MAP_ENDPOINTS] = "endpoints", [GATE_MAP_FLOWS] = "flows",	     [GATE_MAP_STATE] = "state",
 	[GATE_MAP_EVENTS] = "events",	   [GATE_MAP_COUNTERS] = "counters",
+	[GATE_MAP_LISTENERS] = "listeners",
 };
 
 const char *gate_map_name(enum gate_map m)
@@ -132,7 +133,7 @@ static const size_t value_sizes[GATE_MAP_COUNT] = {
 	[GATE_MAP_AGENTS] = sizeof(struct gate_agent),	   [GATE_MAP_ACCOUNTS] = sizeof(struct gate_account),
 	[GATE_MAP_HOLDS] = sizeof(struct gate_hold),	   [GATE_MAP_ENDPOINTS] = sizeof(struct gate_endpoint),
 	[GATE_MAP_FLOWS] = sizeof(struct gate_flow),	   [GATE_MAP_STATE] = sizeof(struct gate_state),
-	[GATE_MAP_COUNTERS] = sizeof(uint64_t),
+	[GATE_MAP_COUNTERS] = sizeof(uint64_t),		   [GATE_MAP_LISTENERS] = sizeof(struct gate_listener),
 };
 
 static int layout_error(const struct gate *g, struct err *e, const char *what, unsigned found, unsigned expected)

@@ -193,6 +193,55 @@ int gate_end_old_flows(struct gate *g, const char *cgroup_dir, size_t *ret_ended
 	return sockets_end(cgroup_dir, is_old_flow, g, ret_ended, e);
 }
 
+/* ---- listeners */
+
+int gate_put_listener(struct gate *g, uint64_t netns_cookie, uint16_t port4, uint16_t port6)
+{
+	struct gate_listener l = { .port4 = port4, .port6 = port6 };
+
+	return bpf_map_update_elem(g->map_fds[GATE_MAP_LISTENERS], &netns_cookie, &l, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int gate_drop_listener(struct gate *g, uint64_t netns_cookie)
+{
+	return bpf_map_delete_elem(g->map_fds[GATE_MAP_LISTENERS], &netns_cookie) < 0 ? -errno : 0;
+}
+
+void gate_clear_listeners(struct gate *g)
+{
+	uint64_t cookie;
+
+	for (int n = 0; n < 2 * GATE_LISTENERS_MAX; n++) {
+		if (bpf_map_get_next_key(g->map_fds[GATE_MAP_LISTENERS], NULL, &cookie) < 0)
+			break;
+		(void)gate_drop_listener(g, cookie);
+	}
+}
+
+size_t gate_each_listener(struct gate *g, void (*fn)(void *ctx, uint64_t netns_cookie, const struct gate_listener *l), void *ctx)
+{
+	int fd = g->map_fds[GATE_MAP_LISTENERS];
+	uint64_t key, next;
+	size_t seen = 0;
+
+	if (fd < 0 || bpf_map_get_next_key(fd, NULL, &key) < 0)
+		return 0;
+	for (int n = 0; n < 2 * GATE_LISTENERS_MAX; n++) {
+		bool more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		struct gate_listener l;
+
+		if (bpf_map_lookup_elem(fd, &key, &l) == 0) {
+			seen++;
+			if (fn)
+				fn(ctx, key, &l);
+		}
+		if (!more)
+			break;
+		key = next;
+	}
+	return seen;
+}
+
 /* ---- flows */
 
 static int flow_key(struct gate_flow_key *key, uint64_t netns_cookie, const struct sockaddr_storage *peer)
