@@ -29,7 +29,7 @@ int64_t rates_geo_permille(const struct price *p, const struct cost_terms *t);
 int64_t rates_regional_permille(const struct price *p, const struct cost_terms *t);
 
 /* The dearest picture that fits the terms; PRICE_UNKNOWN = none does. */
-femtousd rates_image(const struct price *p, const struct cost_terms *t);
+femtousd rates_image(const struct price_image *images, size_t n, const struct cost_terms *t);
 
 wide cost_input(const struct rates *r, const struct usage *u, bool *clamped);
 /* All factors on `tokens`, none on `fees`, one rounding up. -ENODATA: a factor has no price; -EOVERFLOW. */

@@ -233,13 +233,13 @@ static bool fits(const char *listed_as, const char *asked)
 }
 
 /* A price for pictures of any kind stands only for those that have none of their own. */
-femtousd rates_image(const struct price *p, const struct cost_terms *t)
+femtousd rates_image(const struct price_image *images, size_t n, const struct cost_terms *t)
 {
 	femtousd most = PRICE_UNKNOWN, of_any = PRICE_UNKNOWN;
 	bool is_told = (t->image_quality && t->image_quality[0]) || (t->image_size && t->image_size[0]);
 
-	for (size_t i = 0; i < p->nimages; i++) {
-		const struct price_image *im = &p->images[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct price_image *im = &images[i];
 
 		if (is_told && !im->quality[0] && !im->size[0])
 			of_any = max64(of_any, im->each);

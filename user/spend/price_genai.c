@@ -261,6 +261,50 @@ static int join_hours(struct genai *g, const struct variant *rule, const struct 
 
 /* ---- names */
 
+/*
+ * A pattern is no name, but its own text is one that it fits: "claude-3-opus" of starts_with claude-3-opus; with a date behind it price_find gets there
+ * too. Such names come after all that are said in full.
+ */
+static int add_soft(struct price_import *im, const char *name)
+{
+	struct import_soft *s = name ? arena_alloc(im->arena, sizeof(*s)) : NULL;
+
+	if (!s)
+		return import_no_memory(im);
+	*s = (struct import_soft){ .next = im->soft, .provider = im->provider, .model = im->model, .name = name };
+	im->soft = s;
+	return 0;
+}
+
+static int take_soft_names(struct price_import *im)
+{
+	struct import_soft *in_order = NULL;
+
+	while (im->soft) {
+		struct import_soft *s = im->soft;
+
+		im->soft = s->next;
+		s->next = in_order;
+		in_order = s;
+	}
+	for (struct import_soft *s = in_order; s; s = s->next) {
+		struct import_entry *entry = import_find(im, s->provider, s->model);
+		const char **more = entry ? arena_alloc(im->arena, (entry->naliases + 1) * sizeof(*more)) : NULL;
+
+		if (!entry || strcmp(entry->price.model, s->model) || import_find(im, s->provider, s->name))
+			continue;
+		if (!more)
+			return import_no_memory(im);
+		if (entry->naliases)
+			memcpy(more, entry->aliases, entry->naliases * sizeof(*more));
+		more[entry->naliases++] = s->name;
+		entry->aliases = more;
+		if (import_lead(im, s->provider, s->name, (size_t)(entry - im->entries)) < 0)
+			return import_no_memory(im);
+	}
+	return 0;
+}
+
 /* The plain names in a match: equals, or or of such. Others are patterns. */
 static int read_match(struct genai *g, const struct pj_value *match, const char **names, size_t *n, size_t most)
 {
@@ -281,6 +325,11 @@ static int read_match(struct genai *g, const struct pj_value *match, const char 
 				r = pj_find(&one, "or", &v) ? not_mapped(g->im, STR("match.or.or")) : read_match(g, &one, names, n, most);
 			continue;
 		}
+		if (name.p && name.n && name.n < PRICE_NAME_MAX && (str_eq(k, STR("starts_with")) || str_eq(k, STR("contains")) ||
+								    str_eq(k, STR("ends_with"))))
+			r = add_soft(g->im, import_text(g->im, name));
+		if (r < 0)
+			return r;
 		if (!str_eq(k, STR("equals")) || !name.p || !name.n || name.n >= PRICE_NAME_MAX || *n == most) {
 			static const char *const patterns[] = { "starts_with", "ends_with", "contains", "regex", "and" };
 			const char *what = "match: name";
@@ -473,6 +522,7 @@ int import_genai(struct price_import *im, const struct pj_value *root)
 	while (r == 0 && pj_next(&w, &k, &v)) {
 		im->model = NULL;
 		r = v.kind == JSON_OBJECT ? read_provider(im, &v) : import_complain(im, STR("provider"), &v, "is no provider");
+		r = r < 0 ? r : take_soft_names(im);
 	}
 	return r;
 }

@@ -122,7 +122,7 @@ struct import_entry *import_find(struct price_import *im, const char *provider, 
 	return at ? &im->entries[at - 1] : NULL;
 }
 
-static int lead(struct price_import *im, const char *provider, const char *name, size_t index)
+int import_lead(struct price_import *im, const char *provider, const char *name, size_t index)
 {
 	char mem[PRICE_PROVIDER_MAX + PRICE_NAME_MAX + 2];
 	struct str key;
@@ -133,7 +133,7 @@ static int lead(struct price_import *im, const char *provider, const char *name,
 
 bool import_take_alias(struct price_import *im, const char *provider, const char *alias)
 {
-	return !import_find(im, provider, alias) && lead(im, provider, alias, im->n) == 0;
+	return !import_find(im, provider, alias) && import_lead(im, provider, alias, im->n) == 0;
 }
 
 int import_add(struct price_import *im, const struct price *p, const char **aliases, size_t naliases)
@@ -141,7 +141,7 @@ int import_add(struct price_import *im, const struct price *p, const char **alia
 	if (im->n >= ENTRIES_MAX || grow((void **)&im->entries, im->n, &im->cap, sizeof(*im->entries)) < 0)
 		return import_no_memory(im);
 	im->entries[im->n] = (struct import_entry){ .price = *p, .aliases = aliases, .naliases = naliases };
-	if (!import_find(im, p->provider, p->model) && lead(im, p->provider, p->model, im->n) < 0)
+	if (!import_find(im, p->provider, p->model) && import_lead(im, p->provider, p->model, im->n) < 0)
 		return import_no_memory(im);
 	im->n++;
 	return 0;

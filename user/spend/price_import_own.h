@@ -14,6 +14,12 @@
 #define IMPORT_FEE_MAX INT64_C(1000000000000000000)
 #define IMPORT_FIELDS_MAX 256 /* of one object: duplicates are looked for among them */
 
+/* A name that leads to a model if nothing else has it. */
+struct import_soft {
+	struct import_soft *next;
+	const char *provider, *model, *name;
+};
+
 struct price_import {
 	const char *name;
 	const struct import_options *o;
@@ -26,6 +32,7 @@ struct price_import {
 	struct import_note *notes;
 	size_t nnotes, notes_cap;
 	size_t models, fields;
+	struct import_soft *soft;
 	/* What is being read: for errors and notes. */
 	const char *provider, *model;
 };
@@ -47,6 +54,7 @@ void import_limit(const struct pj_value *v, int64_t *ret);
 struct import_entry *import_find(struct price_import *im, const char *provider, const char *model);
 /* -ENOMEM; the name must be free, or p one more entry of the model that was added last. */
 int import_add(struct price_import *im, const struct price *p, const char **aliases, size_t naliases);
+int import_lead(struct price_import *im, const char *provider, const char *name, size_t index);
 /* False: the name leads somewhere already. */
 bool import_take_alias(struct price_import *im, const char *provider, const char *alias);
 /* Whether prices of this provider are wanted. */

@@ -502,14 +502,14 @@ static int image_name(struct price_reader *rd, struct str name, struct price_ima
 
 #define IMAGES_MAX 64
 
-static int read_image(struct price_reader *rd, const struct yaml_node *n, struct price *p)
+static int read_image(struct price_reader *rd, const struct yaml_node *n, const char *key, const struct price_image **ret, size_t *ret_n)
 {
 	bool one = yaml_kind(n) == YAML_SCALAR;
 	size_t count = one ? 1 : yaml_count(n);
 	struct price_image *images;
 
 	if (yaml_kind(n) == YAML_LIST || count == 0 || count > IMAGES_MAX)
-		return COMPLAIN(rd, n, "image", "is neither an amount nor amounts by size; write e.g. 40, or {1024x1024: 40, hd/1024x1024: 80}");
+		return COMPLAIN(rd, n, key, "is neither an amount nor amounts by size; write e.g. 40, or {1024x1024: 40, hd/1024x1024: 80}");
 	images = price_list_room(rd->list, count * sizeof(*images));
 	if (!images)
 		return price_read_no_memory(rd);
@@ -521,25 +521,25 @@ static int read_image(struct price_reader *rd, const struct yaml_node *n, struct
 			return COMPLAIN(rd, yaml_at(n, i), name.p, "is too long for a size or a quality; write e.g. hd/1024x1024");
 		if (image_name(rd, name, &images[i]) < 0)
 			return price_read_no_memory(rd);
-		r = read_usd(rd, one ? n : yaml_at(n, i), one ? "image" : name.p, USD_PER_THOUSAND, &images[i].each);
+		r = read_usd(rd, one ? n : yaml_at(n, i), one ? key : name.p, USD_PER_THOUSAND, &images[i].each);
 		if (r < 0)
 			return r;
 	}
-	p->images = images;
-	p->nimages = count;
+	*ret = images;
+	*ret_n = count;
 	return 0;
 }
 
 /* ---- one entry */
 
 enum entry_key { KEY_ALIASES, KEY_SOURCE, KEY_AS_OF, KEY_FROM, KEY_TO, KEY_KIND, KEY_FLEX, KEY_PRIORITY, KEY_BATCH, KEY_FAST,
-		 KEY_LONG, KEY_OFF_PEAK, KEY_GEO, KEY_REGIONAL, KEY_WEB_SEARCH, KEY_IMAGE, KEY_REPORTED, KEY_MAX_INPUT, KEY_MAX_OUTPUT,
+		 KEY_LONG, KEY_OFF_PEAK, KEY_GEO, KEY_REGIONAL, KEY_WEB_SEARCH, KEY_IMAGE, KEY_IMAGE_READ, KEY_REPORTED, KEY_MAX_INPUT, KEY_MAX_OUTPUT,
 		 KEY_COUNT };
 static const char *const entry_keys[KEY_COUNT] = {
 	[KEY_ALIASES] = "aliases", [KEY_SOURCE] = "source", [KEY_AS_OF] = "as_of", [KEY_FROM] = "from", [KEY_TO] = "to",
 	[KEY_KIND] = "kind", [KEY_FLEX] = "flex", [KEY_PRIORITY] = "priority", [KEY_BATCH] = "batch", [KEY_FAST] = "fast",
 	[KEY_LONG] = "long_context", [KEY_OFF_PEAK] = "off_peak", [KEY_GEO] = "geo", [KEY_REGIONAL] = "regional",
-	[KEY_WEB_SEARCH] = "web_search", [KEY_IMAGE] = "image", [KEY_REPORTED] = "reported", [KEY_MAX_INPUT] = "max_input",
+	[KEY_WEB_SEARCH] = "web_search", [KEY_IMAGE] = "image", [KEY_IMAGE_READ] = "image_read", [KEY_REPORTED] = "reported", [KEY_MAX_INPUT] = "max_input",
 	[KEY_MAX_OUTPUT] = "max_output",
 };
 
@@ -599,7 +599,9 @@ static int read_named_key(struct price_reader *rd, const struct yaml_node *v, st
 	case KEY_WEB_SEARCH:
 		return read_web_search(rd, v, p);
 	case KEY_IMAGE:
-		return read_image(rd, v, p);
+		return read_image(rd, v, key.p, &p->images, &p->nimages);
+	case KEY_IMAGE_READ:
+		return read_image(rd, v, key.p, &p->images_read, &p->nimages_read);
 	case KEY_REPORTED:
 		return price_read_reported(rd, v, &p->reported);
 	case KEY_MAX_INPUT:

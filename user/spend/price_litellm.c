@@ -26,7 +26,7 @@ struct lite {
 	struct level levels[LEVELS_MAX + 1]; /* [0] is the base */
 	size_t nlevels;
 	const char *mode;
-	femtousd image, pixel, character, second, video_second, query;
+	femtousd image, pixel, pixel_read, character, second, video_second, query;
 	bool claims_cache, is_zero;
 };
 
@@ -262,7 +262,7 @@ static int take_pixels(struct lite *l, struct str key, const struct pj_value *v)
 	if (!pixels || !makes_images(l))
 		return not_mapped(l, key);
 	r = import_price(l->im, key, v, pixels, 0, IMPORT_FEE_MAX, &price);
-	l->pixel = larger(l->pixel, up_to_thousand(price));
+	*(key.p[0] == 'i' ? &l->pixel_read : &l->pixel) = up_to_thousand(price);
 	return r;
 }
 
@@ -577,7 +577,9 @@ static int put_image(struct lite *l)
 {
 	struct price_image *image = arena_alloc(l->im->arena, sizeof(*image));
 	struct str size = STR(""), name = str_of(l->p.model), quality = STR("");
-	femtousd each = l->pixel != PRICE_UNKNOWN ? larger(l->pixel, l->image) : l->image;
+	/* A price of pixels that come in, and none of those that go out, is what a picture made costs. */
+	bool reads = l->pixel > 0 && l->pixel_read > 0;
+	femtousd each = larger(l->image, reads ? l->pixel : larger(l->pixel, l->pixel_read));
 
 	if (!image)
 		return import_no_memory(l->im);
@@ -607,6 +609,16 @@ static int put_image(struct lite *l)
 	l->p.model = import_text(l->im, name);
 	l->p.images = image;
 	l->p.nimages = 1;
+	if (reads && image->quality && image->size) {
+		struct price_image *read = arena_alloc(l->im->arena, sizeof(*read));
+
+		if (!read)
+			return import_no_memory(l->im);
+		*read = *image;
+		read->each = l->pixel_read;
+		l->p.images_read = read;
+		l->p.nimages_read = 1;
+	}
 	return image->quality && image->size && l->p.model ? 0 : import_no_memory(l->im);
 }
 
@@ -650,7 +662,7 @@ static const char *no_price(struct lite *l)
 	if (is_mode(l, "embedding") && r->output == 0)
 		r->output = PRICE_UNKNOWN;
 	if (r->input != PRICE_UNKNOWN && r->output != PRICE_UNKNOWN)
-		return is_free(r) && !has_unit_price(p) ? "costs nothing, or nobody knows: no price is not price zero" : NULL;
+		return is_free(r) && !has_unit_price(p) && !(is_search(l) && p->per_web_search[0] > 0) ? "costs nothing, or nobody knows: no price is not price zero" : NULL;
 	if (r->input == PRICE_UNKNOWN && says_anything(r))
 		return "has rates, but none for input";
 	if (is_mode(l, "embedding") && r->input > 0)
@@ -736,7 +748,7 @@ static int read_model(struct price_import *im, struct str key, const struct pj_v
 	struct str theirs = pj_find(v, "litellm_provider", &provider) ? pj_string(im->arena, &provider) : STR("");
 	struct str mode_text = pj_find(v, "mode", &mode) ? pj_string(im->arena, &mode) : STR("");
 	struct lite l = {
-		.im = im, .nlevels = 1, .levels[0].above = -1, .image = PRICE_UNKNOWN, .pixel = PRICE_UNKNOWN, .character = PRICE_UNKNOWN,
+		.im = im, .nlevels = 1, .levels[0].above = -1, .image = PRICE_UNKNOWN, .pixel = PRICE_UNKNOWN, .pixel_read = PRICE_UNKNOWN, .character = PRICE_UNKNOWN,
 		.second = PRICE_UNKNOWN, .video_second = PRICE_UNKNOWN, .query = PRICE_UNKNOWN,
 	};
 	struct pj_walk w = pj_walk(v);

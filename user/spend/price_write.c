@@ -81,19 +81,19 @@ static int compare_factors(const struct price_factor *before, size_t nbefore, co
 	return bits;
 }
 
-static int compare_images(const struct price *before, const struct price *after)
+static int compare_images(const struct price_image *before, size_t nbefore, const struct price_image *after, size_t nafter)
 {
 	int bits = 0;
 
-	for (size_t i = 0; i < before->nimages; i++) {
+	for (size_t i = 0; i < nbefore; i++) {
 		femtousd is = PRICE_UNKNOWN;
 
-		for (size_t k = 0; k < after->nimages; k++)
-			if (!strcmp(before->images[i].size, after->images[k].size) && !strcmp(before->images[i].quality, after->images[k].quality))
-				is = after->images[k].each;
-		bits |= compare(before->images[i].each, is);
+		for (size_t k = 0; k < nafter; k++)
+			if (!strcmp(before[i].size, after[k].size) && !strcmp(before[i].quality, after[k].quality))
+				is = after[k].each;
+		bits |= compare(before[i].each, is);
 	}
-	return bits | (after->nimages > before->nimages ? PRICE_DEARER : 0);
+	return bits | (nafter > nbefore ? PRICE_DEARER : 0);
 }
 
 static int compare_hours(const struct price *before, const struct price *after)
@@ -111,7 +111,9 @@ int price_compare(const struct price *before, const struct price *after)
 	const femtousd is[] = { after->per_request, after->per_file_search, after->per_code_session, after->per_audio_ms,
 				after->per_video_ms, after->per_character, after->per_page };
 	int32_t fast_before = before->fast_permille, fast_after = after->fast_permille;
-	int bits = compare_sets(before->sets, after->sets) | compare_longs(before, after) | compare_images(before, after) |
+	int bits = compare_sets(before->sets, after->sets) | compare_longs(before, after) |
+		   compare_images(before->images, before->nimages, after->images, after->nimages) |
+		   compare_images(before->images_read, before->nimages_read, after->images_read, after->nimages_read) |
 		   compare_hours(before, after) | compare_factors(before->geo, before->ngeo, after->geo, after->ngeo) |
 		   compare_factors(before->regional, before->nregional, after->regional, after->nregional);
 
@@ -278,22 +280,24 @@ static void put_search(struct price_writer *w, const char *in, const femtousd *f
 	put(w, "}\n");
 }
 
-static void put_images(struct price_writer *w, const char *in, const struct price *p)
+static void put_images(struct price_writer *w, const char *in, const char *key, const struct price_image *images, size_t n)
 {
-	if (p->nimages == 1 && !p->images[0].size[0] && !p->images[0].quality[0]) {
-		put_fee(w, in, "image", p->images[0].each, 1000);
+	if (n == 1 && !images[0].size[0] && !images[0].quality[0]) {
+		put_fee(w, in, key, images[0].each, 1000);
 		return;
 	}
-	for (size_t i = 0; i < p->nimages; i++) {
-		const struct price_image *im = &p->images[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct price_image *im = &images[i];
 		char name[80];
 
 		(void)snprintf(name, sizeof(name), "%s%s%s", im->quality, im->quality[0] && im->size[0] ? "/" : "", im->size);
-		put(w, i ? ", " : "%simage: {", in);
+		if (i == 0)
+			put(w, "%s%s: {", in, key);
+		put(w, "%s", i ? ", " : "");
 		put_text(w, name[0] ? name : "any");
 		put(w, ": ");
 		put_usd(w, "", im->each, 1000);
-		put(w, i + 1 == p->nimages ? "}\n" : "");
+		put(w, "%s", i + 1 == n ? "}\n" : "");
 	}
 }
 
@@ -324,7 +328,8 @@ static void put_price(struct price_writer *w, const char *in, const struct price
 	put_factors(w, in, "geo", p->geo, p->ngeo);
 	put_factors(w, in, "regional", p->regional, p->nregional);
 	put_search(w, in, p->per_web_search);
-	put_images(w, in, p);
+	put_images(w, in, "image", p->images, p->nimages);
+	put_images(w, in, "image_read", p->images_read, p->nimages_read);
 	put_fee(w, in, "per_request", p->per_request ? p->per_request : PRICE_UNKNOWN, 1000);
 	put_fee(w, in, "file_search", p->per_file_search, 1000);
 	put_fee(w, in, "code_session", p->per_code_session, 1000);
