@@ -391,8 +391,9 @@ static void init_cond(pthread_cond_t *c)
 
 static void ledger_free(struct ledger *l)
 {
-	db_close(l->db);
+	/* The writer last: who closes last empties the log, and a reader may not. After a stop in good order the ledger is one file. */
 	db_close(l->reader);
+	db_close(l->db);
 	holds_free(l->holds);
 	tally_free(l->tally);
 	(void)pthread_mutex_destroy(&l->lock);
