@@ -100,7 +100,6 @@ struct usage {
 	int64_t web_searches; /* count of paid searches */
 	int64_t file_searches, code_sessions; /* calls of server-side tools */
 	int64_t images;       /* pictures made */
-	int64_t images_read;  /* pictures looked at, where those are billed by the piece */
 	int64_t audio_ms;     /* sound heard or spoken, milliseconds */
 	int64_t video_ms;
 	int64_t characters;   /* of text to be spoken */

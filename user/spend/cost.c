@@ -126,7 +126,6 @@ static int items_cost(const struct price *p, const struct usage *u, const struct
 		{ .count = u->code_sessions, .each = p->per_code_session },
 		{ .count = u->pages, .each = p->per_page },
 		{ .count = u->images, .each = u->images > 0 ? rates_image(p->images, p->nimages, t) : 0, .or_tokens = true },
-		{ .count = u->images_read, .each = u->images_read > 0 ? rates_image(p->images_read, p->nimages_read, t) : 0, .or_tokens = true },
 		{ .count = u->audio_ms, .each = p->per_audio_ms, .or_tokens = true },
 		{ .count = u->video_ms, .each = p->per_video_ms, .or_tokens = true },
 		{ .count = u->characters, .each = p->per_character, .or_tokens = true },

@@ -30,7 +30,7 @@ struct cost_bounds {
 	int64_t output;      /* output tokens at most, all choices; -1 = use price->max_output x choices */
 	int64_t choices;
 	bool cache_write, cache_write_1h, audio;
-	int64_t web_searches, file_searches, code_sessions, images, images_read, audio_ms, video_ms, characters, pages;
+	int64_t web_searches, file_searches, code_sessions, images, audio_ms, video_ms, characters, pages;
 	struct cost_terms terms;
 };
 

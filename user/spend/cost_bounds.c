@@ -120,8 +120,6 @@ static int fees_bound(const struct price *p, const struct cost_bounds *b, int64_
 		{ .what = "code sessions", .key = "code_session", .count = b->code_sessions, .each = p->per_code_session },
 		{ .what = "pages", .key = "page", .count = b->pages, .each = p->per_page },
 		{ .what = "pictures", .key = "image", .count = b->images, .each = rates_image(p->images, p->nimages, t), .or_tokens = true },
-		{ .what = "pictures read", .key = "image_read", .count = b->images_read,
-		  .each = rates_image(p->images_read, p->nimages_read, t), .or_tokens = true },
 		{ .what = "milliseconds of sound", .key = "audio_second", .count = b->audio_ms, .each = p->per_audio_ms, .or_tokens = true },
 		{ .what = "milliseconds of video", .key = "video_second", .count = b->video_ms, .each = p->per_video_ms, .or_tokens = true },
 		{ .what = "characters", .key = "character", .count = b->characters, .each = p->per_character, .or_tokens = true },

@@ -62,7 +62,7 @@ struct price_factor {
 	int32_t permille;
 };
 
-/* A picture, charged by the piece. "" = any. */
+/* A picture that is made, charged by the piece. "" = any. */
 struct price_image {
 	const char *quality, *size;
 	femtousd each;
@@ -93,10 +93,8 @@ struct price {
 	femtousd per_web_search[SEARCH_CONTEXT_COUNT]; /* [UNKNOWN] is the dearest; unknown if the list says nothing, like all below */
 	femtousd per_file_search, per_code_session;
 	femtousd per_audio_ms, per_video_ms, per_character, per_page;
-	const struct price_image *images; /* made */
+	const struct price_image *images;
 	size_t nimages;
-	const struct price_image *images_read;
-	size_t nimages_read;
 	enum price_reported reported;
 	int64_t max_input;       /* tokens; -1 unknown */
 	int64_t max_output;      /* tokens, of one choice or picture; -1 unknown */

@@ -533,13 +533,13 @@ static int read_image(struct price_reader *rd, const struct yaml_node *n, const 
 /* ---- one entry */
 
 enum entry_key { KEY_ALIASES, KEY_SOURCE, KEY_AS_OF, KEY_FROM, KEY_TO, KEY_KIND, KEY_FLEX, KEY_PRIORITY, KEY_BATCH, KEY_FAST,
-		 KEY_LONG, KEY_OFF_PEAK, KEY_GEO, KEY_REGIONAL, KEY_WEB_SEARCH, KEY_IMAGE, KEY_IMAGE_READ, KEY_REPORTED, KEY_MAX_INPUT, KEY_MAX_OUTPUT,
+		 KEY_LONG, KEY_OFF_PEAK, KEY_GEO, KEY_REGIONAL, KEY_WEB_SEARCH, KEY_IMAGE, KEY_REPORTED, KEY_MAX_INPUT, KEY_MAX_OUTPUT,
 		 KEY_COUNT };
 static const char *const entry_keys[KEY_COUNT] = {
 	[KEY_ALIASES] = "aliases", [KEY_SOURCE] = "source", [KEY_AS_OF] = "as_of", [KEY_FROM] = "from", [KEY_TO] = "to",
 	[KEY_KIND] = "kind", [KEY_FLEX] = "flex", [KEY_PRIORITY] = "priority", [KEY_BATCH] = "batch", [KEY_FAST] = "fast",
 	[KEY_LONG] = "long_context", [KEY_OFF_PEAK] = "off_peak", [KEY_GEO] = "geo", [KEY_REGIONAL] = "regional",
-	[KEY_WEB_SEARCH] = "web_search", [KEY_IMAGE] = "image", [KEY_IMAGE_READ] = "image_read", [KEY_REPORTED] = "reported", [KEY_MAX_INPUT] = "max_input",
+	[KEY_WEB_SEARCH] = "web_search", [KEY_IMAGE] = "image", [KEY_REPORTED] = "reported", [KEY_MAX_INPUT] = "max_input",
 	[KEY_MAX_OUTPUT] = "max_output",
 };
 
@@ -600,8 +600,6 @@ static int read_named_key(struct price_reader *rd, const struct yaml_node *v, st
 		return read_web_search(rd, v, p);
 	case KEY_IMAGE:
 		return read_image(rd, v, key.p, &p->images, &p->nimages);
-	case KEY_IMAGE_READ:
-		return read_image(rd, v, key.p, &p->images_read, &p->nimages_read);
 	case KEY_REPORTED:
 		return price_read_reported(rd, v, &p->reported);
 	case KEY_MAX_INPUT:

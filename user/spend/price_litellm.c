@@ -577,9 +577,11 @@ static int put_image(struct lite *l)
 {
 	struct price_image *image = arena_alloc(l->im->arena, sizeof(*image));
 	struct str size = STR(""), name = str_of(l->p.model), quality = STR("");
-	/* A price of pixels that come in, and none of those that go out, is what a picture made costs. */
-	bool reads = l->pixel > 0 && l->pixel_read > 0;
-	femtousd each = larger(l->image, reads ? l->pixel : larger(l->pixel, l->pixel_read));
+	/* A price of pixels that come in, and none of those that go out, is what a picture made costs. Both: what comes in has no counter of ours. */
+	femtousd each = larger(l->image, l->pixel > 0 ? l->pixel : larger(l->pixel, l->pixel_read));
+
+	if (l->pixel > 0 && l->pixel_read > 0 && not_mapped(l, STR("input_cost_per_pixel")) < 0)
+		return -ENOMEM;
 
 	if (!image)
 		return import_no_memory(l->im);
@@ -609,16 +611,6 @@ static int put_image(struct lite *l)
 	l->p.model = import_text(l->im, name);
 	l->p.images = image;
 	l->p.nimages = 1;
-	if (reads && image->quality && image->size) {
-		struct price_image *read = arena_alloc(l->im->arena, sizeof(*read));
-
-		if (!read)
-			return import_no_memory(l->im);
-		*read = *image;
-		read->each = l->pixel_read;
-		l->p.images_read = read;
-		l->p.nimages_read = 1;
-	}
 	return image->quality && image->size && l->p.model ? 0 : import_no_memory(l->im);
 }
 

@@ -113,7 +113,6 @@ int price_compare(const struct price *before, const struct price *after)
 	int32_t fast_before = before->fast_permille, fast_after = after->fast_permille;
 	int bits = compare_sets(before->sets, after->sets) | compare_longs(before, after) |
 		   compare_images(before->images, before->nimages, after->images, after->nimages) |
-		   compare_images(before->images_read, before->nimages_read, after->images_read, after->nimages_read) |
 		   compare_hours(before, after) | compare_factors(before->geo, before->ngeo, after->geo, after->ngeo) |
 		   compare_factors(before->regional, before->nregional, after->regional, after->nregional);
 
@@ -329,7 +328,6 @@ static void put_price(struct price_writer *w, const char *in, const struct price
 	put_factors(w, in, "regional", p->regional, p->nregional);
 	put_search(w, in, p->per_web_search);
 	put_images(w, in, "image", p->images, p->nimages);
-	put_images(w, in, "image_read", p->images_read, p->nimages_read);
 	put_fee(w, in, "per_request", p->per_request ? p->per_request : PRICE_UNKNOWN, 1000);
 	put_fee(w, in, "file_search", p->per_file_search, 1000);
 	put_fee(w, in, "code_session", p->per_code_session, 1000);
