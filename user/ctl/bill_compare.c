@@ -218,12 +218,13 @@ static int by_key(const void *a, const void *b)
 	return memcmp(&((const struct entry *)a)->key, &((const struct entry *)b)->key, sizeof(struct key));
 }
 
-/* usd_show knows no sign. */
+/* A bare figure: for machines, and columns that say what they are. */
 static const char *show(nanousd amount, char *mem, size_t size)
 {
-	char plain[40];
+	char text[48];
+	size_t n = strlen(usd_show(amount, text, sizeof(text)));
 
-	(void)snprintf(mem, size, "%s%s", amount < 0 ? "-" : "", usd_show(amount < 0 ? -amount : amount, plain, sizeof(plain)));
+	(void)snprintf(mem, size, "%.*s", (int)(n - strlen("USD")), text);
 	return mem;
 }
 

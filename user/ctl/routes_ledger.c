@@ -180,13 +180,25 @@ static int record(const struct control *c, const struct request *r, const char *
 		  const struct ledger_pruned *done)
 {
 	struct ledger_change change = { .who = r->who, .verb = verb, .subject = b->before, .at_ns = clock_realtime_ns() };
-	char after[128] = "", usd[32];
+	struct buf after;
+	struct jsonw w;
 
+	buf_init(&after, 4096);
+	jsonw_init(&w, &after);
+	jsonw_object(&w, NULL);
+	if (b->has_keep)
+		jsonw_cstr(&w, "keep", b->keep);
 	if (done)
-		(void)snprintf(after, sizeof(after), "{\"calls\":%llu,\"cost\":\"%s\"}", (unsigned long long)done->calls,
-			       usd_show(done->cost, usd, sizeof(usd)));
-	change.after = after;
-	return ledger_changed(c->ledger, &change);
+		jsonw_i64(&w, "calls", (int64_t)done->calls);
+	if (done)
+		jsonw_usd(&w, "cost", done->cost);
+	jsonw_close(&w);
+	int ret = jsonw_end(&w) < 0 || buf_append(&after, "", 1) < 0 ? -ENOMEM : 0;
+
+	change.after = buf_ptr(&after);
+	ret = ret < 0 ? ret : ledger_changed(c->ledger, &change);
+	buf_done(&after);
+	return ret;
 }
 
 static int prune(const struct control *c, const struct request *r, const struct prune_body *b, int64_t before_s,

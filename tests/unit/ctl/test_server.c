@@ -446,7 +446,7 @@ static void ledger_is_read(void **state)
 	assert_int_equal(ask("POST", "/v1/ledger/prune", "{\"before\":\"2020-01-01\"}", &a), 200);
 	assert_int_equal(fake_pruned_before, 1577836800);
 	record_field(&a.body, "cost", mem, sizeof(mem));
-	assert_string_equal(mem, "1.5");
+	assert_string_equal(mem, "1.50");
 	client_answer_done(&a);
 	assert_int_equal(ask("GET", "/v1/ledger?kind=changes", NULL, &a), 200);
 	record_field(&a.body, "changes[].what", mem, sizeof(mem));
