@@ -153,6 +153,12 @@ def test_a_form_that_names_two_models_is_refused(shared):
     assert len(shared.requests()) == before
 
 
+def test_a_form_for_a_model_of_text_is_refused(shared):
+    before = len(shared.requests())
+    assert transcribe(shared, "fake-mini", "in=1").stdout == "400"
+    assert len(shared.requests()) == before
+
+
 def test_a_form_with_another_boundary_than_its_header_is_refused(shared):
     before = len(shared.requests())
     assert transcribe(shared, "fake-whisper", "seconds=1", "-H", "content-type: multipart/form-data; boundary=other").stdout == "400"
@@ -202,6 +208,8 @@ def test_money_of_a_stream_that_was_cut_is_no_less_than_the_estimate(shared):
      OPENAI + "responses", "memory_limit"),
     (dict(respond("fake-tools")[1], tools=[{"type": "image_generation"}], max_tool_calls=2), OPENAI + "responses", "bound"),
     ({"model": "fake-voice", "prompt": "a cat"}, OPENAI + "images/generations", "image"),
+    ({"model": "fake-mini", "prompt": "a cat"}, OPENAI + "images/generations", "price for pictures"),
+    ({"model": "fake-mini", "input": "hello", "voice": "v"}, OPENAI + "audio/speech", "price for its speech"),
     ({"model": "fake-picture", "prompt": "a cat"}, ROUTER + "images/generations", "images/generations"),
 ])
 def test_what_has_no_bound_or_no_price_is_refused(shared, body, url, words):

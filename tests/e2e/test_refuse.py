@@ -93,7 +93,7 @@ def test_pause_and_resume(world):
 
 @pytest.mark.parametrize("model, path, expected", [
     ("no-such-model", "/v1/chat/completions", 400),
-    ("fake-mini", "/v1/images/generations", 403),
+    ("fake-mini", "/v1/images/edits", 403),
     ("fake-mini", "/v1/chat/completions/../embeddings", 403),
     ("fake-mini", "/v1/unheard-of", 403),
 ])

@@ -122,9 +122,29 @@ static void name_region(struct exchange *x)
 		x->region[0] = '\0';
 }
 
+/* Pictures and sound are dearer than text: a price that knows text only is none for them. */
+static int knows_what_is_made(const struct exchange *x, struct err *e)
+{
+	const struct price *p = x->price;
+	const struct rates *r = &p->sets[TIER_STANDARD];
+	bool pictures = p->nimages || r->image_output != PRICE_UNKNOWN;
+	bool speech = p->per_character != PRICE_UNKNOWN || r->audio_output != PRICE_UNKNOWN;
+	bool sound = p->per_audio_ms != PRICE_UNKNOWN || r->audio_input != PRICE_UNKNOWN;
+
+	if (x->endpoint == ENDPOINT_OPENAI_IMAGES && !pictures)
+		return err_set(e, ERANGE, "model \"%s\": the price list has no price for pictures of it; add image or image_output", p->model);
+	if (x->endpoint == ENDPOINT_OPENAI_SPEECH && !speech)
+		return err_set(e, ERANGE, "model \"%s\": the price list has no price for its speech; add character or audio_output", p->model);
+	if (x->endpoint == ENDPOINT_OPENAI_TRANSCRIPTIONS && !sound)
+		return err_set(e, ERANGE, "model \"%s\": the price list has no price for sound; add audio_second or audio_input", p->model);
+	return 0;
+}
+
 static int price_it(struct exchange *x, struct err *e)
 {
 	name_region(x);
+	if (knows_what_is_made(x, e))
+		return -1;
 	if (bounds_of(x, &x->bounds, e) || cost_ceiling(x->price, &x->bounds, &x->ceiling, e))
 		return -1;
 	if (x->ceiling <= 0)
