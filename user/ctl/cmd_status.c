@@ -80,13 +80,9 @@ static const char *local(const char *at, const char *zone, char *mem, size_t siz
 /* A raised limit carries a mark; the line below the table says until when. */
 static const char *limit(const char *const *x, char *mem, size_t size)
 {
-	size_t n;
+	char usd[64];
 
-	if (!x[W_RAISED][0])
-		return cli_usd(x[W_LIMIT], mem, size);
-	(void)snprintf(mem, size, "%s", cli_usd(x[W_LIMIT], mem, size));
-	n = strlen(mem);
-	(void)snprintf(mem + n, size - n, "^");
+	(void)snprintf(mem, size, "%s%s", cli_usd(x[W_LIMIT], usd, sizeof(usd)), x[W_RAISED][0] ? "^" : "");
 	return mem;
 }
 
@@ -157,23 +153,20 @@ static int show_accounts(const struct buf *json)
 
 /* ---- rules */
 
-enum { R_ACCOUNT, R_RULE, R_SAYS, R_NOW, R_LIMIT, R_DRY_RUN, R_REFUSED, R_WOULD, R_COUNT };
-static const char *const rule_fields[R_COUNT] = { "account", "rule", "says", "now", "limit", "dry_run", "refused", "would_refuse" };
+enum { R_ACCOUNT, R_RULE, R_SAYS, R_NOW, R_DRY_RUN, R_REFUSED, R_WOULD, R_COUNT };
+static const char *const rule_fields[R_COUNT] = { "account", "rule", "says", "now", "dry_run", "refused", "would_refuse" };
 static const char *const rule_heads[] = { "ACCOUNT", "RULE", "SAYS", "NOW", "REFUSED*", "WOULD REFUSE*" };
 
 static void show_rule(void *ctx, const char *const *v)
 {
 	bool is_money = strcmp(v[R_RULE], "burn_rate") == 0;
 	struct table *t = ctx;
-	char now[96], most[96];
+	char now[96];
 
 	table_cell(t, v[R_ACCOUNT]);
 	table_cell(t, v[R_RULE]);
 	table_cell(t, v[R_SAYS]);
-	if (is_money)
-		table_cellf(t, "%s of %s", cli_usd(v[R_NOW], now, sizeof(now)), cli_usd(v[R_LIMIT], most, sizeof(most)));
-	else
-		table_cell(t, v[R_NOW]);
+	table_cell(t, is_money ? cli_usd(v[R_NOW], now, sizeof(now)) : v[R_NOW]);
 	table_cell(t, is_true(v[R_DRY_RUN]) ? "dry run" : v[R_REFUSED]);
 	table_cell(t, is_true(v[R_DRY_RUN]) ? v[R_WOULD] : "");
 }

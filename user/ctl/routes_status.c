@@ -124,7 +124,8 @@ static void put_rule(struct jsonw *w, const char *account, const struct rules *r
 {
 	bool is_money = rule == RULE_BURN || rule == RULE_PER_CALL;
 	bool has_seen = rule == RULE_IN_FLIGHT || rule == RULE_REQUESTS || rule == RULE_TOKENS || rule == RULE_BURN;
-	bool has_limit = has_seen || rule == RULE_PER_CALL || rule == RULE_LOOP;
+	/* How much burns too fast hangs on each window's limit and length. */
+	bool has_limit = rule == RULE_PER_CALL || rule == RULE_LOOP || (has_seen && rule != RULE_BURN);
 	char text[512];
 
 	jsonw_object(w, NULL);
