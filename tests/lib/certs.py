@@ -34,7 +34,7 @@ class Authority:
         self.cert = (
             x509.CertificateBuilder().subject_name(_name(cn)).issuer_name(_name(cn))
             .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY).not_valid_after(now + 30 * DAY)
+            .not_valid_before(now - DAY).not_valid_after(now + 500 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
@@ -45,7 +45,7 @@ class Authority:
     def leaf(self, stem, names, expired=False):
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
-        start, end = (now - 20 * DAY, now - 10 * DAY) if expired else (now - DAY, now + 10 * DAY)
+        start, end = (now - 20 * DAY, now - 10 * DAY) if expired else (now - DAY, now + 500 * DAY)
         cert = (
             x509.CertificateBuilder().subject_name(_name(names[0])).issuer_name(self.cert.subject)
             .public_key(key.public_key()).serial_number(x509.random_serial_number())
