@@ -125,6 +125,9 @@ const struct price *price_find(const struct price_list *l, const char *provider,
 size_t price_list_count(const struct price_list *l);
 const struct price *price_list_at(const struct price_list *l, size_t i); /* for `purse prices` */
 
+/* The other names that lead to p's model, in no order; they live as long as l, which nobody else may use meanwhile. At most `most` are told; returns how many. */
+size_t price_list_aliases(struct price_list *l, const struct price *p, const char **ret, size_t most);
+
 /* A price that says nothing at all yet: everything unknown. */
 void price_init(struct price *p);
 

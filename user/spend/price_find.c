@@ -175,6 +175,38 @@ const struct price *price_list_at(const struct price_list *l, size_t i)
 	return i < l->nprices ? l->prices[i] : NULL;
 }
 
+struct alias_search {
+	const struct price *of;
+	const char **ret;
+	size_t n, most;
+	struct price_list *l;
+};
+
+static bool is_alias(void *ctx, struct str key, void *value)
+{
+	struct alias_search *s = ctx;
+	const struct price_entry *entry = value;
+	struct str name = key;
+
+	(void)str_cut(&name, '\n');
+	for (size_t i = 0; i < entry->n && s->n < s->most; i++)
+		if (entry->prices[i] == s->of && !str_eq(name, str_of(entry->model))) {
+			const char *copy = price_list_text(s->l, name);
+
+			if (copy)
+				s->ret[s->n++] = copy;
+		}
+	return s->n < s->most;
+}
+
+size_t price_list_aliases(struct price_list *l, const struct price *p, const char **ret, size_t most)
+{
+	struct alias_search s = { .of = p, .ret = ret, .most = most, .l = l };
+
+	map_each(l->names, is_alias, &s);
+	return s.n;
+}
+
 /* ---- finding */
 
 static const struct price *find_exact(const struct price_list *l, const char *provider, struct str name, int64_t at_s)

@@ -216,7 +216,7 @@ static const char *odd_set(const struct rates *r)
 {
 	if (is_known(r->cache_read) && r->cache_read > r->input)
 		return "reading the cache is dearer than input";
-	if (is_known(r->cache_write_5m) && r->cache_write_5m < r->input)
+	if (r->cache_write_5m > 0 && r->cache_write_5m < r->input)
 		return "writing the cache is cheaper than input";
 	if (is_known(r->cache_write_1h) && is_known(r->cache_write_5m) && r->cache_write_1h < r->cache_write_5m)
 		return "writing the cache for an hour is cheaper than for five minutes";
