@@ -63,6 +63,9 @@ CASES = {
     "pictures and sound among the tokens": (chat("fake-tools"), "in=100,cached=30,iin=20,ain=25,acached=10,out=10,aout=3",
                                             (100 - 20 - 25 - 20) * 1000 + 20 * 100 + 20 * 3000 + 15 * 8000 + 10 * 400 + 7 * 4000 + 3 * 16000),
     "file searches": (tools("file_search"), "in=100,out=10,files=3", 140000 + 3 * 2500000),
+    "web searches": (tools("web_search"), "in=100,out=10,search=2", 140000 + 2 * 10000000),
+    "web searches that read much": (respond("fake-tools", tools=[{"type": "web_search", "search_context_size": "high"}], max_tool_calls=2),
+                                    "in=100,out=10,search=2", 140000 + 2 * 20000000),
     "containers": (tools("code_interpreter"), "in=100,out=10,code=a+b+a", 140000 + 2 * 30000000),
     "both": (tools("file_search", "code_interpreter"), "in=100,out=10,files=1,code=a", 140000 + 32500000),
 }

@@ -37,6 +37,8 @@ def begin(call):
     call.usage.update(audio_input=n("ain"), audio_cache_read=n("acached"), image_input=n("iin"), audio_output=n("aout"),
                       image_output=n("iout"), file_searches=n("files"),
                       code_sessions=len(set(x["code"].split("+"))) if "code" in x else 0)
+    sizes = [t["search_context_size"] for t in call.body.get("tools") or [] if "search_context_size" in t]
+    call.usage["search_context"] = sizes[0] if sizes else "medium"
     asked = call.body.get("speed") == "fast" if call.provider == "anthropic" else call.tier == "ultrafast"
     call.fast = ("fast" in x or asked) and "slow" not in x
     call.geo = x.get("geo", call.body.get("inference_geo") or "global")
@@ -84,7 +86,11 @@ def add_anthropic(call, usage):
 
 
 def output_items(call):
-    items = [{"type": "file_search_call", "id": f"fs_{i}", "status": "completed", "queries": ["x"], "results": None}
+    items = []
+    if call.provider == "openai":
+        items = [{"type": "web_search_call", "id": f"ws_{i}", "status": "completed", "action": {"type": "search", "query": "x"}}
+                 for i in range(call.usage["web_searches"])]
+    items += [{"type": "file_search_call", "id": f"fs_{i}", "status": "completed", "queries": ["x"], "results": None}
              for i in range(call.usage["file_searches"])]
     for i, name in enumerate(call.x["code"].split("+") if "code" in call.x else []):
         items.append({"type": "code_interpreter_call", "id": f"ci_{i}", "status": "completed", "code": "1", "container_id": name, "outputs": None})

@@ -51,7 +51,8 @@ def bill(provider, model, usage, tier="standard", fast=False, geo="global", host
     million *= Fraction(row.get("regional", {}).get(host.partition(".")[0], "1"))
     usd = million / 1_000_000
     for kind, key in FEES.items():
-        usd += get(kind) * Fraction(row.get(key, "0"))
+        fee = row.get(key, "0")
+        usd += get(kind) * Fraction(fee[usage.get("search_context", "medium")] if isinstance(fee, dict) else fee)
     return math.ceil(usd * 1_000_000_000)
 
 
@@ -75,7 +76,9 @@ def price_file():
                     lines.append(f"        {factors}: {_flow(row[factors])}")
             for ours, theirs, per in UNITS:
                 if ours in row:
-                    lines.append(f"        {theirs}: {float(Fraction(row[ours]) * per):g}")
+                    shown = lambda usd: f"{float(Fraction(usd) * per):g}"
+                    fee = row[ours]
+                    lines.append(f"        {theirs}: {_flow({k: shown(v) for k, v in fee.items()}) if isinstance(fee, dict) else shown(fee)}")
     return "\n".join(lines) + "\n"
 
 

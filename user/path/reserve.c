@@ -16,6 +16,18 @@
 #include "spend/ledger.h"
 #include "spend/price.h"
 
+static enum search_context search_context_of(const char *word)
+{
+	static const char *const words[SEARCH_CONTEXT_COUNT] = {
+		[SEARCH_CONTEXT_LOW] = "low", [SEARCH_CONTEXT_MEDIUM] = "medium", [SEARCH_CONTEXT_HIGH] = "high",
+	};
+
+	for (int i = SEARCH_CONTEXT_UNKNOWN + 1; i < SEARCH_CONTEXT_COUNT; i++)
+		if (!strcmp(word, words[i]))
+			return (enum search_context)i;
+	return SEARCH_CONTEXT_UNKNOWN;
+}
+
 static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct err *e)
 {
 	const struct ask *a = &x->ask;
@@ -47,6 +59,7 @@ static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct e
 			.region = x->region,
 			.multiplier_pct = x->provider->multiplier_pct,
 			.at_s = clock_realtime_ns() / 1000000000,
+			.search_context = search_context_of(a->search_context),
 			.image_quality = a->image_quality,
 			.image_size = a->image_size,
 		},

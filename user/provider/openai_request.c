@@ -61,8 +61,9 @@ struct request {
 	int64_t tools, functions;               /* counts */
 	int64_t prediction_bytes;
 	bool has_tool[TOOL_KINDS];
+	bool contexts_differ; /* several search tools, not all with the same size of context */
 	/* of the element that is being read */
-	struct note tool_type, item_type;
+	struct note tool_type, item_type, search_context;
 	bool tool_type_stood, item_encrypted;
 	struct json_value limits[3]; /* as options: max_tokens, max_completion_tokens, max_output_tokens */
 	struct json_value options, include_usage; /* kind and place only; .end = 0: absent */
@@ -213,13 +214,32 @@ static int read_tool_type(void *ctx, const struct json_value *v, struct err *e)
 	return note_take_once(&q->tool_type, &q->tool_type_stood, "tools[].type", v, e);
 }
 
+static int read_search_context(void *ctx, const struct json_value *v, struct err *e)
+{
+	note_take(&((struct request *)ctx)->search_context, v);
+	return 0;
+}
+
+/* "medium" is the documented default. Searches do not tell of which tool they were. */
+static void take_search_context(struct request *q)
+{
+	struct str said = q->search_context.text[0] ? note_str(&q->search_context) : STR("medium");
+	bool fits = said.n < sizeof(q->ask->search_context);
+
+	q->contexts_differ |= !fits || (q->has_tool[TOOL_WEB_SEARCH] && !str_is(said, q->ask->search_context));
+	(void)str_copy(q->ask->search_context, sizeof(q->ask->search_context), q->contexts_differ ? STR("") : said);
+}
+
 static int read_tool(void *ctx, const struct json_value *v, struct err *e)
 {
 	struct request *q = ctx;
 	const struct word *table = q->ep == ENDPOINT_OPENAI_RESPONSES ? responses_tools : chat_tools;
 	enum tool_kind kind = word_value(table, note_str(&q->tool_type), TOOL_FEE);
 
+	if (kind == TOOL_WEB_SEARCH)
+		take_search_context(q);
 	q->has_tool[kind] = true;
+	note_clear(&q->search_context);
 	note_clear(&q->tool_type);
 	q->tool_type_stood = false;
 	return 0;
@@ -330,6 +350,7 @@ static const struct field fields[] = {
 	{ "tools", KIND_ARRAY, .once = true, .to = offsetof(struct request, tools) },
 	{ "tools[]", KIND_ANY, .nulls = true, .read = read_tool },
 	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
+	{ "tools[].search_context_size", KIND_ANY, .read = read_search_context },
 	{ "tools[].container.memory_limit", KIND_ANY, .read = read_container_size },
 	{ "prompt_cache_options.ttl", KIND_ANY, .once = true, .read = read_cache_ttl },
 	{ "functions", KIND_ARRAY, .once = true, .to = offsetof(struct request, functions) },

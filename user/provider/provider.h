@@ -55,6 +55,7 @@ struct ask {
 	int64_t max_output;  /* per choice; -1 = the request does not bound it */
 	int64_t choices;     /* n, best_of, prompts: multiplies the output; >= 1 */
 	int64_t max_searches; /* paid web searches at most; -1 = not bounded by the request */
+	char search_context[8]; /* how much each of them reads, as sent: "low", "medium", "high"; "" = not known */
 	int64_t max_file_searches, max_code_sessions; /* calls of other paid server tools at most; -1 = not bounded */
 	int64_t passes;      /* how often the server may run the model over all of the input: 1 + its tool calls; >= 1 */
 	int64_t images;      /* pictures asked for; their quality and size as sent, "" = the provider's choice */

@@ -293,6 +293,37 @@ static void test_flags(void **state)
 	}
 }
 
+struct context_case {
+	const char *tools, *want;
+};
+
+#define WEB "\"type\":\"web_search\""
+static const struct context_case contexts[] = {
+	{ "{" WEB "}", "medium" },
+	{ "{" WEB ",\"search_context_size\":\"low\"}", "low" },
+	{ "{\"search_context_size\":\"high\"," WEB "}", "high" },
+	{ "{" WEB ",\"search_context_size\":null}", "medium" },
+	{ "{" WEB ",\"search_context_size\":\"low\"},{" WEB ",\"search_context_size\":\"low\"}", "low" },
+	{ "{" WEB ",\"search_context_size\":\"low\"},{" WEB "}", "" },
+	{ "{" WEB ",\"search_context_size\":\"low\"},{" WEB "},{" WEB ",\"search_context_size\":\"low\"}", "" },
+	{ "{" WEB ",\"search_context_size\":\"as-much-as-there-is\"}", "" },
+	{ "{\"type\":\"function\",\"search_context_size\":\"low\"},{" WEB "}", "medium" },
+	{ "{\"type\":\"function\"}", "" },
+};
+
+static void test_search_context(void **state)
+{
+	for (size_t i = 0; i < sizeof(contexts) / sizeof(contexts[0]); i++) {
+		char body[512];
+		struct ask a;
+
+		snprintf(body, sizeof(body), "{\"model\":\"m\",\"max_tool_calls\":2,\"tools\":[%s]}", contexts[i].tools);
+		assert_int_equal(calls_ask(ops(), RESPONSES, body, &a, NULL), 0);
+		if (strcmp(a.search_context, contexts[i].want) != 0)
+			fail_msg("%s: \"%s\"", contexts[i].tools, a.search_context);
+	}
+}
+
 struct extra_case {
 	enum endpoint ep;
 	const char *rest;
@@ -417,7 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds),	     cmocka_unit_test(test_completions_elsewhere),
 		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_empty_is_absent),
-		cmocka_unit_test(test_too_deep),     cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_too_deep),     cmocka_unit_test(test_flags), cmocka_unit_test(test_search_context),
 		cmocka_unit_test(test_extra_input),  cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_no_edits),     cmocka_unit_test(test_cut_bodies),
 	};
