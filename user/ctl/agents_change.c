@@ -17,6 +17,8 @@
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
+#include "spend/audit.h"
+#include "spend/replay.h"
 #include "spend/zone.h"
 
 static int64_t now_s(void)
@@ -226,10 +228,24 @@ static void put_back(struct seat *s, const struct seat *old)
 }
 
 /* Records what is in force now. On failure spec and flags are as they were. */
+/* Where limits on models are new, or others above it count now: what was spent before is in the ledger. */
+static int recount(struct agents *a, const struct seat *s, const struct seat *old, struct err *e)
+{
+	const struct rules *now = &s->spec.rules, *then = &old->spec.rules;
+	bool moved = strcmp(s->spec.parent, old->spec.parent) != 0;
+	int r = 0;
+
+	if (moved || now->nmodel_limits != then->nmodel_limits || memcmp(now->model_limits, then->model_limits, sizeof(now->model_limits)) != 0)
+		r = replay_models(a->env.budget, a->env.ledger, budget_find(a->env.budget, s->spec.name), e);
+	return r == 0 && moved ? audit_doubts(a->env.budget, a->env.ledger, e) : r;
+}
+
 static int push_and_record(struct agents *a, struct seat *s, const struct seat *old, const char *who, const char *verb, struct err *e)
 {
 	int r = push(a, s, e);
 
+	if (r == 0)
+		r = recount(a, s, old, e);
 	if (r == 0)
 		r = record(a, old, s, who, verb, e);
 	if (r < 0) {

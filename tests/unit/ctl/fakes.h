@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "kern/cgroup.h"
 #include "kern/gate.h"
+#include "spend/audit.h"
 #include "spend/budget.h"
 #include "spend/ledger.h"
 #include "spend/ledger_prune.h"
@@ -295,6 +296,16 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
 	if (r == 0 && is_new)
 		budget_restore(b, *ret_index, spent);
 	return r;
+}
+
+int replay_models(struct budget *b, struct ledger *l, uint32_t account, struct err *e)
+{
+	return 0;
+}
+
+int audit_doubts(struct budget *b, struct ledger *l, struct err *e)
+{
+	return 0;
 }
 
 size_t ledger_queued(struct ledger *l)

@@ -43,7 +43,7 @@ static void on_health(void *ctx, bool healthy, const char *why)
 	atomic_fetch_add(healthy ? &s->healthy : &s->unhealthy, 1);
 }
 
-static const struct ledger_calls calls = { on_durable, on_health };
+static const struct ledger_calls calls = { .durable = on_durable, .health = on_health };
 
 struct place {
 	char *dir, path[128];
