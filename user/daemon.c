@@ -350,9 +350,22 @@ static void stop_path(struct daemon *d)
 	free(d->providers);
 }
 
+/* An agent in a network namespace where nobody listens yet. */
+static void refused_by_gate(void *ctx, const struct gate_event *event)
+{
+	struct daemon *d = ctx;
+
+	if (event->reason == GATE_REASON_NETNS && event->agent_cgroup)
+		path_look(d->path, event->agent_cgroup, (int)event->pid);
+}
+
 static int start_events(struct daemon *d, struct err *e)
 {
-	return events_new(d->gate, d->loop, &d->events, e);
+	int r = events_new(d->gate, d->loop, &d->events, e);
+
+	if (r == 0)
+		events_tap(d->events, refused_by_gate, d);
+	return r;
 }
 
 static void stop_events(struct daemon *d)
@@ -387,7 +400,7 @@ static void describe(void *ctx, struct daemon_view *ret)
 		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(tls_failed), COUNT(tls_distrusted),
 		COUNT(exchanges), COUNT(exchanges_open), COUNT(refused), COUNT(forwarded), COUNT(free_calls),
 		COUNT(upstream_conns), COUNT(upstream_reused), COUNT(upstream_failed), COUNT(settled), COUNT(estimated),
-		COUNT(overruns),
+		COUNT(overruns), COUNT(namespaces),
 #undef COUNT
 	};
 	struct daemon *d = ctx;

@@ -49,6 +49,8 @@ struct events {
 	struct gate *gate;
 	struct loop_io *io;
 	struct list followers;
+	void (*tap)(void *ctx, const struct gate_event *event);
+	void *tap_ctx;
 	size_t next, count; /* next: where the next one goes */
 	struct kept kept[CTL_EVENTS_KEPT];
 };
@@ -187,11 +189,19 @@ void events_unfollow(struct events_follower *f)
 
 /* ---- the gate's ring */
 
+void events_tap(struct events *ev, void (*fn)(void *ctx, const struct gate_event *event), void *ctx)
+{
+	ev->tap = fn;
+	ev->tap_ctx = ctx;
+}
+
 static void take(void *ctx, const struct gate_event *event)
 {
 	struct events *ev = ctx;
 	struct gate_agent agent = { 0 };
 
+	if (ev->tap)
+		ev->tap(ev->tap_ctx, event);
 	if (event->agent_cgroup)
 		(void)gate_find_agent(ev->gate, event->agent_cgroup, &agent);
 	agent.name[sizeof(agent.name) - 1] = '\0';

@@ -22,6 +22,9 @@ struct loop;
 int events_new(struct gate *gate, struct loop *loop, struct events **ret, struct err *e);
 void events_free(struct events *ev); /* NULL ok; followers must be gone */
 
+/* Hears of every refusal that is read from the ring, before it is folded; one, for as long as ev lives. */
+void events_tap(struct events *ev, void (*fn)(void *ctx, const struct gate_event *event), void *ctx);
+
 /* agent "" = none. at_ns: realtime. */
 void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns);
 /* The newest `most` kept ones, oldest first, one JSON object a line. */

@@ -12,6 +12,8 @@ int cgroup_mount(char *ret, size_t size, struct err *e);
 int cgroup_mount_in(const char *mountinfo, bool (*accept)(const char *dir), char *ret, size_t size, struct err *e);
 /* Directory -> id (inode number). -ENOTSUP: not cgroup2. */
 int cgroup_id(const char *dir, uint64_t *ret, struct err *e);
+/* The other way: the directory of an id, wherever it is below the mount that mount_fd is a folder of. Negative errno: -ESTALE it is gone. */
+int cgroup_open(int mount_fd, uint64_t id);
 /* mkdir -p below the mount; a path with ".." or not absolute is -EINVAL. */
 int cgroup_make(const char *dir, struct err *e);
 int cgroup_remove(const char *dir); /* rmdir, children first; -EBUSY with processes inside */

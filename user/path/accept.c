@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "kern/gate.h"
 #include "path/conn.h"
+#include "path/listening.h"
 
 #define SNIFF_MS 5000
 
@@ -31,10 +32,10 @@ int identity_refresh(struct worker *w, struct identity *who)
 	return 0;
 }
 
-static int identify(struct worker *w, const struct sockaddr_storage *peer, struct identity *ret)
+static int identify(struct worker *w, uint64_t netns_cookie, const struct sockaddr_storage *peer, struct identity *ret)
 {
 	*ret = (struct identity){ 0 };
-	int r = gate_take_flow(w->env->gate, path_netns_cookie(w->path), peer, &ret->flow);
+	int r = gate_take_flow(w->env->gate, netns_cookie, peer, &ret->flow);
 	if (r)
 		return r;
 	if (ret->flow.flags & GATE_FLOW_STRANGER) {
@@ -45,12 +46,12 @@ static int identify(struct worker *w, const struct sockaddr_storage *peer, struc
 	return identity_refresh(w, ret);
 }
 
-static void accept_one(struct worker *w, int fd, const struct sockaddr_storage *peer)
+static void accept_one(struct worker *w, int fd, uint64_t netns_cookie, const struct sockaddr_storage *peer)
 {
 	struct identity who;
 	int one = 1;
 
-	if (identify(w, peer, &who)) {
+	if (identify(w, netns_cookie, peer, &who)) {
 		WORKER_COUNT(w, strangers, 1);
 		log_info("egress", "closed a connection that did not come through the gate");
 		close(fd);
@@ -67,15 +68,15 @@ static void accept_one(struct worker *w, int fd, const struct sockaddr_storage *
 	conn_set_timeout(c, SNIFF_MS);
 }
 
-void accept_ready(struct worker *w, int listener)
+void accept_ready(struct worker *w, const struct listening *on)
 {
 	/* A bounded batch, so that a flood of connects does not starve the open ones. */
 	for (int i = 0; i < 64; i++) {
 		struct sockaddr_storage peer;
 		socklen_t len = sizeof peer;
-		int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(on->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			accept_one(w, fd, &peer);
+			accept_one(w, fd, on->netns_cookie, &peer);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
@@ -84,7 +85,7 @@ void accept_ready(struct worker *w, int listener)
 			return;
 		/* The listener stays readable: without a pause this would turn in circles, and log each time. */
 		log_error("egress", "accept: %s; raise the limit of open files", strerror(errno));
-		worker_listen(w, false);
+		listening_want(w, false);
 		return;
 	}
 }

@@ -16,6 +16,7 @@
 #include "path/worker.h"
 
 struct conn;
+struct listening;
 struct tls;
 
 /* Whom the gate says this is. Copied into each exchange, which may outlive the conn. */
@@ -88,7 +89,7 @@ extern const struct stage stage_h1;        /* serve_h1.c */
 extern const struct stage stage_h2;        /* serve_h2.c */
 extern const struct stage stage_linger;    /* conn.c */
 
-void accept_ready(struct worker *w, int listener);   /* accept.c */
+void accept_ready(struct worker *w, const struct listening *on);   /* accept.c */
 void terminate_begin(struct conn *c, bool offer_h2); /* terminate.c; c->in holds the ClientHello */
 void h1_server_begin(struct conn *c);
 void h2_server_begin(struct conn *c);

@@ -6,23 +6,20 @@
 #include "path/path.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/gate.h"
+#include "kern/netns.h"
 #include "path/fingerprint.h"
+#include "path/listening.h"
+#include "path/namespaces.h"
 #include "path/worker.h"
 #include "spend/price.h"
 #include "wire/ca.h"
 #include "wire/tls.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
-#endif
 
 struct path {
 	struct path_options options;
@@ -30,66 +27,41 @@ struct path {
 	pthread_mutex_t lock; /* prices */
 	struct price_list *prices;
 	struct tls_ctx *client_tls;
-	int listen4, listen6;
-	uint64_t netns_cookie;
+	struct listenings listenings;
+	struct namespaces *namespaces;
 	struct fingerprint_key fingerprints;
 	_Atomic bool stopping;
 	_Atomic int64_t drain_until_ns;
 	struct worker *workers;
 };
 
-/* One descriptor for all workers (no SO_REUSEPORT: another process of the same uid could join the group). */
-static int listener_open(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
+static int add_listening(struct path *p, int fd, uint64_t cookie)
 {
-	struct sockaddr_storage ss = { .ss_family = (sa_family_t)family };
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
-	socklen_t len = family == AF_INET ? sizeof *v4 : sizeof *v6;
-	int one = 1;
-
-	if (family == AF_INET) {
-		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		v4->sin_port = htons(port);
-	} else {
-		v6->sin6_addr = in6addr_loopback;
-		v6->sin6_port = htons(port);
-	}
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (family == AF_INET6)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, 4096) ||
-	    getsockname(fd, (struct sockaddr *)&ss, &len)) {
-		int r = -errno;
-		close(fd);
-		return r;
-	}
-	*ret_fd = fd;
-	*ret_port = ntohs(family == AF_INET ? v4->sin_port : v6->sin6_port);
-	return 0;
+	return fd < 0 || listenings_add(&p->listenings, fd, cookie) ? 0 : -ENOMEM;
 }
 
 static int listeners_open(struct path *p, struct err *e)
 {
-	uint16_t port4 = 0, port6 = 0;
-	socklen_t len = sizeof p->netns_cookie;
+	struct netns_listener l = NETNS_LISTENER_NONE;
 
-	int r = listener_open(AF_INET, p->options.listen_port, &p->listen4, &port4);
+	/* Nobody serves what an earlier daemon left; and its port may be the one that we are to take. */
+	gate_clear_listeners(p->env.gate);
+	int r = netns_listen(-1, p->options.listen_port, &l);
 	if (r)
-		return err_set(e, -r, "egress: cannot listen on 127.0.0.1:%u: %s; choose another listen_port, or 0",
-			       p->options.listen_port, strerror(-r));
+		return err_set(e, -r, "egress: SO_NETNS_COOKIE: %s; Linux 5.14 or newer is needed", strerror(-r));
+	r = add_listening(p, l.fd4, l.cookie);
+	if (!r)
+		r = add_listening(p, l.fd6, l.cookie);
+	if (r)
+		return err_set(e, -r, "egress: no memory");
+	if (l.fd4 < 0)
+		return err_set(e, l.why4, "egress: cannot listen on 127.0.0.1:%u: %s; choose another listen_port, or 0",
+			       p->options.listen_port, strerror(l.why4));
 	/* No ::1 in this namespace is fine: the gate then denies native IPv6 of agents, and clients fall back. */
-	r = listener_open(AF_INET6, p->options.listen_port, &p->listen6, &port6);
-	if (r) {
-		p->listen6 = -1;
-		log_warn("egress", "no listener on ::1 (%s): agents' native IPv6 connections are denied", strerror(-r));
-	}
-	if (getsockopt(p->listen4, SOL_SOCKET, SO_NETNS_COOKIE, &p->netns_cookie, &len))
-		return err_set(e, errno, "egress: SO_NETNS_COOKIE: %s; Linux 5.14 or newer is needed", strerror(errno));
-	gate_set_listeners(p->env.gate, port4, port6, p->netns_cookie);
-	log_info("egress", "listening on 127.0.0.1:%u%s", port4, port6 ? " and ::1" : "");
+	if (l.fd6 < 0)
+		log_warn("egress", "no listener on ::1 (%s): agents' native IPv6 connections are denied", strerror(l.why6));
+	gate_set_listeners(p->env.gate, l.port4, l.port6, l.cookie);
+	log_info("egress", "listening on 127.0.0.1:%u%s", l.port4, l.port6 ? " and ::1" : "");
 	return 0;
 }
 
@@ -112,7 +84,7 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 	p->options = *o;
 	p->env = *env;
 	p->prices = price_list_ref(prices);
-	p->listen4 = p->listen6 = -1;
+	listenings_init(&p->listenings);
 	pthread_mutex_init(&p->lock, NULL);
 	p->workers = calloc(o->workers, sizeof *p->workers);
 
@@ -125,6 +97,8 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 		r = listeners_open(p, e);
 	for (unsigned i = 0; !r && i < o->workers; i++)
 		r = worker_start(&p->workers[i], p, i, e);
+	if (!r)
+		r = namespaces_start(p, &p->namespaces, e);
 	if (r) {
 		path_stop(p, 0);
 		return r;
@@ -137,14 +111,12 @@ void path_stop(struct path *p, int64_t drain_ms)
 {
 	if (!p)
 		return;
+	namespaces_stop(p->namespaces);
 	atomic_store(&p->drain_until_ns, clock_boot_ns() + drain_ms * 1000000);
 	atomic_store(&p->stopping, true);
 	for (unsigned i = 0; p->workers && i < p->options.workers; i++)
 		worker_stop_join(&p->workers[i]);
-	if (p->listen4 >= 0)
-		close(p->listen4);
-	if (p->listen6 >= 0)
-		close(p->listen6);
+	listenings_done(&p->listenings);
 	tls_ctx_unref(p->client_tls);
 	price_list_unref(p->prices);
 	pthread_mutex_destroy(&p->lock);
@@ -156,6 +128,22 @@ void path_stop_calls(struct path *p, uint32_t account)
 {
 	for (unsigned i = 0; i < p->options.workers; i++)
 		worker_stop_calls(&p->workers[i], account);
+}
+
+void path_wake_workers(struct path *p)
+{
+	for (unsigned i = 0; i < p->options.workers; i++)
+		worker_wake(&p->workers[i]);
+}
+
+void path_look(struct path *p, uint64_t agent, int pid)
+{
+	namespaces_look(p->namespaces, agent, pid);
+}
+
+size_t path_list_namespaces(struct path *p, struct path_namespace *ret, size_t most)
+{
+	return namespaces_list(p->namespaces, ret, most);
 }
 
 void path_set_prices(struct path *p, struct price_list *prices)
@@ -195,12 +183,12 @@ void path_count(struct path *p, struct path_counts *ret)
 		for (size_t k = 0; k < sizeof *ret / sizeof *sum; k++)
 			sum[k] += __atomic_load_n(&one[k], __ATOMIC_RELAXED);
 	}
+	ret->namespaces = path_list_namespaces(p, NULL, 0);
 }
 
 struct tls_ctx *path_client_tls(struct path *p) { return p->client_tls; }
 const struct fingerprint_key *path_fingerprint_key(struct path *p) { return &p->fingerprints; }
-uint64_t path_netns_cookie(struct path *p) { return p->netns_cookie; }
-int path_listener(struct path *p, bool v6) { return v6 ? p->listen6 : p->listen4; }
+struct listenings *path_listenings(struct path *p) { return &p->listenings; }
 const struct path_options *path_options_of(struct path *p) { return &p->options; }
 const struct path_env *path_env_of(struct path *p) { return &p->env; }
 

@@ -60,8 +60,10 @@ struct path_env {
 	struct ca *ca;
 };
 
-/* Opens the listeners (127.0.0.1, and ::1 where there is one), tells the gate about them, starts the workers. Takes a reference
- * on prices. */
+/*
+ * Opens the listeners (127.0.0.1, and ::1 where there is one), tells the gate about them, starts the workers and the watch over other network
+ * namespaces (namespaces.h). Rows of listeners that an earlier daemon left are cleared. Takes a reference on prices.
+ */
 int path_start(const struct path_options *o, const struct path_env *env, struct price_list *prices, struct path **ret,
 	       struct err *e);
 /* Takes no new connections, gives calls in flight up to drain_ms, settles the rest, joins the threads, frees. */
@@ -76,12 +78,29 @@ void path_stop_calls(struct path *p, uint32_t account);
 /* True if every worker's loop turned within the last second: the daemon beats only then. */
 bool path_is_alive(struct path *p);
 
+/*
+ * The gate denied a process of that agent (its key in agents) for want of a listener in its network namespace: look there at once, as
+ * namespaces.h says. Any thread, returns at once.
+ */
+void path_look(struct path *p, uint64_t agent, int pid);
+
+/* A network namespace that is not ours and has listeners. */
+struct path_namespace {
+	uint64_t inode; /* of /proc/PID/ns/net: "net:[4026532345]" */
+	uint64_t agent; /* key in agents: whose process was seen there first */
+	int pid;        /* seen there last */
+	uint16_t port4, port6; /* 0 = none of that family */
+};
+/* Up to `most`; returns how many there are. Any thread. */
+size_t path_list_namespaces(struct path *p, struct path_namespace *ret, size_t most);
+
 /* Sums over workers; for status and metrics. */
 struct path_counts {
 	uint64_t conns, conns_open, strangers, spliced, tls_failed, tls_distrusted;
 	uint64_t exchanges, exchanges_open, refused, forwarded, free_calls;
 	uint64_t upstream_conns, upstream_reused, upstream_failed;
 	uint64_t settled, estimated, overruns;
+	uint64_t namespaces; /* other network namespaces with listeners, now; not of a worker */
 };
 void path_count(struct path *p, struct path_counts *ret);
 

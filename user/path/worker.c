@@ -16,37 +16,16 @@
 #include "base/loop.h"
 #include "path/conn.h"
 #include "path/exchange.h"
+#include "path/listening.h"
 #include "path/names.h"
 #include "path/upstream.h"
 
 #define TICK_MS 200
 
-static void listen4_ready(void *ctx, unsigned ready)
-{
-	struct worker *w = ctx;
-	accept_ready(w, path_listener(w->path, false));
-}
-
-static void listen6_ready(void *ctx, unsigned ready)
-{
-	struct worker *w = ctx;
-	accept_ready(w, path_listener(w->path, true));
-}
-
-void worker_listen(struct worker *w, bool on)
-{
-	if (w->listen4)
-		loop_io_want(w->listen4, on ? LOOP_READ : 0);
-	if (w->listen6)
-		loop_io_want(w->listen6, on ? LOOP_READ : 0);
-}
-
 static void drain_begin(struct worker *w)
 {
 	w->draining = true;
-	loop_io_free(w->listen4);
-	loop_io_free(w->listen6);
-	w->listen4 = w->listen6 = NULL;
+	listening_free_all(w);
 }
 
 /* A call is over when it is settled, but the end of its answer may still wait for the agent to read it. */
@@ -99,13 +78,29 @@ static void take_stops(struct worker *w)
 	free(stops);
 }
 
+static void listen_to_all(struct worker *w)
+{
+	int r = listening_sync(w, path_listenings(w->path));
+
+	if (r < 0)
+		log_error("egress", "worker %u: cannot take up a listener: %s; trying again", w->index, strerror(-r));
+}
+
+void worker_wake(struct worker *w)
+{
+	if (w->started)
+		loop_wake_send(w->wake);
+}
+
 static void woken(void *ctx)
 {
 	struct worker *w = ctx;
 
 	take_stops(w);
-	if (!path_is_stopping(w->path, &w->drain_until_ns))
+	if (!path_is_stopping(w->path, &w->drain_until_ns)) {
+		listen_to_all(w);
 		return;
+	}
 	if (!w->draining)
 		drain_begin(w);
 	drain_step(w);
@@ -121,15 +116,16 @@ static void ticked(void *ctx)
 	watch_tick(w);
 	if (w->draining)
 		drain_step(w);
-	else
-		worker_listen(w, true);
+	else {
+		listening_want(w, true);
+		listen_to_all(w);
+	}
 	loop_timer_set(w->tick, TICK_MS);
 }
 
 static void worker_free_parts(struct worker *w)
 {
-	loop_io_free(w->listen4);
-	loop_io_free(w->listen6);
+	listening_free_all(w);
 	loop_timer_free(w->tick);
 	loop_wake_free(w->wake);
 	upstreams_free(w->upstreams);
@@ -154,9 +150,7 @@ static int worker_make_parts(struct worker *w)
 	if (!r)
 		r = loop_timer_new(w->loop, ticked, w, &w->tick);
 	if (!r)
-		r = loop_io_new(w->loop, path_listener(w->path, false), listen4_ready, w, &w->listen4);
-	if (!r && path_listener(w->path, true) >= 0)
-		r = loop_io_new(w->loop, path_listener(w->path, true), listen6_ready, w, &w->listen6);
+		r = listening_sync(w, path_listenings(w->path));
 	if (!r)
 		r = names_new(w->loop, &w->names);
 	if (!r)
@@ -191,6 +185,7 @@ int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e
 	(void)pthread_mutex_init(&w->stop_lock, NULL);
 	list_init(&w->conns);
 	list_init(&w->exchanges);
+	list_init(&w->listens);
 	atomic_store(&w->turned_ns, clock_boot_ns());
 
 	int r = worker_make_parts(w);

@@ -37,7 +37,9 @@ struct worker {
 	struct loop *loop;
 	struct loop_wake *wake; /* the one door for other threads: look at path->stopping and at stops */
 	struct loop_timer *tick;
-	struct loop_io *listen4, *listen6;
+	struct list listens; /* struct worker_listen, as in the path's list when changes was listens_seen */
+	uint64_t listens_seen;
+	bool is_deaf; /* takes nothing until the next tick */
 
 	struct json *json;
 	char *scratch; /* WORKER_SCRATCH + JSON_PADDING bytes; used within one callback only */
@@ -63,8 +65,8 @@ struct worker {
 #define WORKER_COUNT(w, what, by) \
 	__atomic_store_n(&(w)->counts.what, (w)->counts.what + (uint64_t)(by), __ATOMIC_RELAXED)
 
-void worker_listen(struct worker *w, bool on); /* off: until the next tick */
 int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e);
+void worker_wake(struct worker *w); /* any thread: what it listens on has changed */
 void worker_stop_calls(struct worker *w, uint32_t account); /* any thread; returns at once */
 void worker_stop_join(struct worker *w); /* after path->stopping was set: drains, joins, frees */
 
@@ -73,9 +75,9 @@ struct price_list *path_prices(struct path *p); /* a reference: price_list_unref
 struct tls_ctx *path_client_tls(struct path *p); /* borrowed */
 const struct path_options *path_options_of(struct path *p);
 const struct path_env *path_env_of(struct path *p);
-uint64_t path_netns_cookie(struct path *p);
 const struct fingerprint_key *path_fingerprint_key(struct path *p);
-int path_listener(struct path *p, bool v6); /* -1 = none */
+struct listenings *path_listenings(struct path *p);
+void path_wake_workers(struct path *p);
 bool path_is_stopping(struct path *p, int64_t *ret_drain_until_ns);
 /* The provider that owns this host name, and its index. NULL = not an LLM name. */
 const struct path_provider *path_provider_of(struct path *p, const char *host, uint16_t *ret_index);

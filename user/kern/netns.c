@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/* netns.c: see netns.h. */
+#include "kern/netns.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "kern/cgroup.h"
+#include "kern/gate_inside.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+#define BACKLOG 4096
+#define DEPTH_MAX 32 /* folders below an agent's cgroup */
+
+/* ---- seeing */
+
+static int id_of(const char *path, struct netns_id *ret)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret = (struct netns_id){ .dev = st.st_dev, .ino = st.st_ino };
+	return 0;
+}
+
+int netns_own(struct netns_id *ret)
+{
+	return id_of("/proc/thread-self/ns/net", ret);
+}
+
+static void ns_path(const struct netns_seen *s, char ret[64])
+{
+	(void)snprintf(ret, 64, "/proc/%d/task/%d/ns/net", s->pid, s->tid);
+}
+
+struct look {
+	netns_see_fn see;
+	void *ctx;
+	uint64_t agent;
+	struct gate *gate;
+};
+
+static void look_at(const struct look *l, int pid, int tid)
+{
+	struct netns_seen s = { .pid = pid, .tid = tid, .agent = l->agent };
+	char path[64];
+
+	ns_path(&s, path);
+	if (id_of(path, &s.id) == 0)
+		l->see(l->ctx, &s);
+}
+
+/* A threaded cgroup refuses to list processes; its threads are looked at one by one. 0 in the list: not visible from our pid namespace. */
+static bool look_at_list(const struct look *l, int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[32];
+
+	if (!f) {
+		if (fd >= 0)
+			(void)close(fd);
+		return false;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		long pid = strtol(line, NULL, 10);
+
+		if (pid > 0)
+			look_at(l, (int)pid, (int)pid);
+	}
+	bool is_read = !ferror(f);
+
+	(void)fclose(f);
+	return is_read;
+}
+
+/* Takes the descriptor. */
+static void look_below(const struct look *l, int dir, int depth)
+{
+	if (!look_at_list(l, dir, "cgroup.procs"))
+		(void)look_at_list(l, dir, "cgroup.threads");
+
+	DIR *d = fdopendir(dir);
+
+	if (!d) {
+		(void)close(dir);
+		return;
+	}
+	for (struct dirent *entry; depth < DEPTH_MAX && (entry = readdir(d));) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		int sub = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (sub >= 0)
+			look_below(l, sub, depth + 1);
+	}
+	(void)closedir(d);
+}
+
+static bool look_at_agent(void *ctx, uint64_t cgroup_id, const struct gate_agent *a)
+{
+	struct look *l = ctx;
+	int dir = cgroup_open(l->gate->root_fd, cgroup_id);
+
+	(void)a;
+	l->agent = cgroup_id;
+	if (dir >= 0)
+		look_below(l, dir, 0);
+	return true;
+}
+
+void netns_look_agents(struct gate *g, netns_see_fn see, void *ctx)
+{
+	struct look l = { .see = see, .ctx = ctx, .gate = g };
+
+	gate_each_agent(g, look_at_agent, &l);
+}
+
+int netns_look_process(int pid, netns_see_fn see, void *ctx)
+{
+	struct look l = { .see = see, .ctx = ctx };
+	struct dirent *entry;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *d = opendir(path);
+
+	if (!d)
+		return -ESRCH;
+	while ((entry = readdir(d)))
+		if (entry->d_name[0] != '.')
+			look_at(&l, pid, atoi(entry->d_name));
+	(void)closedir(d);
+	return 0;
+}
+
+int netns_open(const struct netns_seen *s)
+{
+	struct stat st;
+	char path[64];
+
+	ns_path(s, path);
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* The process may have ended and its number be another's by now. */
+	if (st.st_dev != s->id.dev || st.st_ino != s->id.ino)
+		return -ESTALE;
+	return TAKE_FD(fd);
+}
+
+/* ---- listening */
+
+/* One descriptor for all workers (no SO_REUSEPORT: another process of the same uid could join the group). */
+static int listen_on(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
+{
+	struct sockaddr_storage ss = { .ss_family = (sa_family_t)family };
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
+	socklen_t len = family == AF_INET ? sizeof(*v4) : sizeof(*v6);
+	int one = 1;
+
+	if (family == AF_INET) {
+		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		v4->sin_port = htons(port);
+	} else {
+		v6->sin6_addr = in6addr_loopback;
+		v6->sin6_port = htons(port);
+	}
+	CLEANUP_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	*ret_port = ntohs(family == AF_INET ? v4->sin_port : v6->sin6_port);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int cookie_here(uint64_t *ret)
+{
+	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*ret);
+
+	return fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) < 0 ? -errno : 0;
+}
+
+static int listen_here(uint16_t port, struct netns_listener *l)
+{
+	int r = l->cookie ? 0 : cookie_here(&l->cookie);
+
+	if (r < 0)
+		return r;
+	if (l->fd4 < 0)
+		l->why4 = -listen_on(AF_INET, port, &l->fd4, &l->port4);
+	if (l->fd6 < 0)
+		l->why6 = -listen_on(AF_INET6, port, &l->fd6, &l->port6);
+	return 0;
+}
+
+struct visit {
+	struct netns_listener *l;
+	int ns, result;
+	uint16_t port;
+};
+
+static void *visit_run(void *arg)
+{
+	struct visit *v = arg;
+
+	v->result = setns(v->ns, CLONE_NEWNET) < 0 ? -errno : listen_here(v->port, v->l);
+	return NULL;
+}
+
+int netns_listen(int ns, uint16_t port, struct netns_listener *l)
+{
+	struct visit v = { .l = l, .ns = ns, .port = port };
+	pthread_t thread;
+
+	if (ns < 0)
+		return listen_here(port, l);
+	int r = pthread_create(&thread, NULL, visit_run, &v);
+
+	if (r)
+		return -r;
+	(void)pthread_join(thread, NULL);
+	return v.result;
+}
