@@ -21,6 +21,7 @@ const struct command commands[] = {
 	{ "alerts", "[test NAME]", "who was told of what, and whether it arrived", NULL, cmd_alerts },
 	{ "events", "[-f]", "what the gate refused lately", NULL, cmd_events },
 	{ "prices", "[show MODEL|history MODEL|import FILE] [flags]", "the price list", NULL, cmd_prices },
+	{ "estimate", "FILE|- [--provider P] [--endpoint E]", "what a request body would cost, without sending it", NULL, cmd_estimate },
 	{ "trust", "install|env|show", "how clients come to trust purse's certificates", NULL, cmd_trust },
 	{ "doctor", "[--bypass]", "what this machine can do and what is wrong", NULL, cmd_doctor },
 	{ "audit", "", "do balances, holds and ledger agree?", NULL, cmd_audit },

@@ -61,6 +61,7 @@ int cmd_ledger(struct cli *cli, const struct command *self, char **argv);
 int cmd_alerts(struct cli *cli, const struct command *self, char **argv);
 int cmd_events(struct cli *cli, const struct command *self, char **argv);
 int cmd_prices(struct cli *cli, const struct command *self, char **argv);
+int cmd_estimate(struct cli *cli, const struct command *self, char **argv);
 int cmd_trust(struct cli *cli, const struct command *self, char **argv);
 int cmd_doctor(struct cli *cli, const struct command *self, char **argv);
 int cmd_audit(struct cli *cli, const struct command *self, char **argv);

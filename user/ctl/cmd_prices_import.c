@@ -36,6 +36,7 @@ static const struct args_row rows[] = {
 struct model {
 	const struct import_entry *first;
 	const struct price *prices[16];
+	size_t at; /* of the first, among those of the import */
 	size_t n;
 	const struct price *before; /* in force now; NULL = new */
 	int change;                 /* PRICE_DEARER | PRICE_CHEAPER; 0 = the same, or new */
@@ -114,8 +115,10 @@ static int group(struct job *j, int64_t now_s)
 		const struct import_entry *entry = price_import_at(j->im, i);
 		struct model *m = j->n && same_model(&j->models[j->n - 1].first->price, &entry->price) ? &j->models[j->n - 1] : &j->models[j->n++];
 
-		if (!m->first)
+		if (!m->first) {
 			m->first = entry;
+			m->at = i;
+		}
 		if (m->n < sizeof(m->prices) / sizeof(m->prices[0]))
 			m->prices[m->n++] = &entry->price;
 	}
@@ -124,6 +127,8 @@ static int group(struct job *j, int64_t now_s)
 
 		m->before = listed(j->in_force, m->prices[0], now_s);
 		m->before = m->before ? m->before : listed(j->old, m->prices[0], now_s);
+		for (size_t k = 0; m->before && k < m->n; k++)
+			price_import_keep_limits(j->im, m->at + k, m->before);
 		for (size_t k = 0; m->before && k < m->n; k++)
 			if ((!m->prices[k]->from_s || m->prices[k]->from_s <= now_s) && (!m->prices[k]->to_s || now_s < m->prices[k]->to_s))
 				m->change = price_compare(m->before, m->prices[k]);

@@ -335,6 +335,15 @@ void price_import_free(struct price_import *im)
 enum import_format price_import_format(const struct price_import *im) { return im->format; }
 size_t price_import_count(const struct price_import *im) { return im->n; }
 const struct import_entry *price_import_at(const struct price_import *im, size_t i) { return i < im->n ? &im->entries[i] : NULL; }
+
+void price_import_keep_limits(struct price_import *im, size_t i, const struct price *before)
+{
+	struct price *p = &im->entries[i].price;
+
+	p->max_input = p->max_input < 0 ? before->max_input : p->max_input;
+	p->max_output = p->max_output < 0 ? before->max_output : p->max_output;
+}
+
 size_t price_import_models(const struct price_import *im) { return im->models; }
 size_t price_import_fields(const struct price_import *im) { return im->fields; }
 size_t price_import_notes(const struct price_import *im) { return im->nnotes; }

@@ -48,6 +48,8 @@ void price_import_free(struct price_import *im); /* NULL ok */
 enum import_format price_import_format(const struct price_import *im);
 size_t price_import_count(const struct price_import *im);
 const struct import_entry *price_import_at(const struct price_import *im, size_t i); /* entries of one model stand together */
+/* What the public file does not know and `before` does: how much the model reads and writes at most. */
+void price_import_keep_limits(struct price_import *im, size_t i, const struct price *before);
 size_t price_import_models(const struct price_import *im); /* models in the file, also those that were skipped */
 size_t price_import_fields(const struct price_import *im); /* fields about money that were mapped */
 size_t price_import_notes(const struct price_import *im);
