@@ -73,7 +73,8 @@ def test_kill_cuts_what_is_in_flight(make_world, what, name):
     assert time.monotonic() - began < 5
     assert "error" in out and "[DONE]" not in out
     wait_for("its hold to go", lambda: nano(w.account("bot")["windows"]["total"]["held"]) == 0, 10)
-    assert other.poll() is None and w.purse_json("status")["daemon"]["in_flight"] == 1
+    wait_for("its row", lambda: w.purse_json("status")["daemon"]["in_flight"] == 1)
+    assert other.poll() is None
     assert w.account(name)["paused"]
     assert w.chat()[0] != 200
     # The other one goes on as long as it likes.
