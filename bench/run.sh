@@ -17,7 +17,7 @@ for tool in upstream load connects; do
     $cc -o "$O/bench/$tool" "bench/$tool.c" -lssl -lcrypto -lpthread
 done
 $cc -Iuser -Iinclude -o "$O/bench/ledger_bench" bench/ledger_bench.c -Wl,--start-group "$O/libspend.a" "$O/libbase.a" -Wl,--end-group \
-    -lsqlite3 -lsimdjson -luv -lyaml -lstdc++ -lpthread -lm
+    -lsqlite3 -lsimdjson -lcctz -luv -lyaml -lstdc++ -lpthread -lm
 clang -g -O2 -target bpf -I"/usr/include/$(uname -m)-linux-gnu" -c -o "$O/bench/empty.bpf.o" bench/empty.bpf.c
 mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf
 PURSE_BUILD=$O exec python3 bench/run.py

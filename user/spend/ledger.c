@@ -430,17 +430,28 @@ static int empty_log(struct ledger_db *db, const char *path, enum db_mode mode, 
 	return r < 0 ? open_failed(db, path, r, e) : 0;
 }
 
+/* Counts only where there is no page yet; anywhere else it would write to a file that nobody has looked at. */
+static int prepare_empty(struct ledger_db *db)
+{
+	int64_t pages = 0;
+	int r = pragma_i64(db, "PRAGMA page_count", &pages);
+
+	return r < 0 || pages > 0 ? r : failed(db, sqlite3_exec(db->sql, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL));
+}
+
 static int set_up(struct ledger_db *db, const char *path, enum db_mode mode, enum db_trust trust, struct err *e)
 {
 	/* 16 MiB of log before it is copied back; it is cut to 64 MiB when a reader kept it long. */
-	/* auto_vacuum counts where there is no table yet. */
-	static const char writing[] = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
+	static const char writing[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
 				      "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;";
 	static const char reading[] = "PRAGMA query_only = 1; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;";
 
 	(void)sqlite3_extended_result_codes(db->sql, 1);
 	(void)sqlite3_busy_timeout(db->sql, BUSY_MS);
-	int r = failed(db, sqlite3_exec(db->sql, mode == DB_READ ? reading : writing, NULL, NULL, NULL));
+	int r = mode == DB_CREATE ? prepare_empty(db) : 0;
+
+	if (r == 0)
+		r = failed(db, sqlite3_exec(db->sql, mode == DB_READ ? reading : writing, NULL, NULL, NULL));
 
 	if (r < 0)
 		return open_failed(db, path, r, e);
