@@ -81,19 +81,23 @@ static int compare_factors(const struct price_factor *before, size_t nbefore, co
 	return bits;
 }
 
+static femtousd image_like(const struct price_image *images, size_t n, const struct price_image *like)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(images[i].size, like->size) && !strcmp(images[i].quality, like->quality))
+			return images[i].each;
+	return PRICE_UNKNOWN;
+}
+
 static int compare_images(const struct price_image *before, size_t nbefore, const struct price_image *after, size_t nafter)
 {
 	int bits = 0;
 
-	for (size_t i = 0; i < nbefore; i++) {
-		femtousd is = PRICE_UNKNOWN;
-
-		for (size_t k = 0; k < nafter; k++)
-			if (!strcmp(before[i].size, after[k].size) && !strcmp(before[i].quality, after[k].quality))
-				is = after[k].each;
-		bits |= compare(before[i].each, is);
-	}
-	return bits | (nafter > nbefore ? PRICE_DEARER : 0);
+	for (size_t i = 0; i < nbefore; i++)
+		bits |= compare(before[i].each, image_like(after, nafter, &before[i]));
+	for (size_t i = 0; i < nafter; i++)
+		bits |= compare(image_like(before, nbefore, &after[i]), after[i].each);
+	return bits;
 }
 
 static int compare_hours(const struct price *before, const struct price *after)
