@@ -56,7 +56,7 @@ UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c t
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: test-kernels all test unit sim fuzz fuzz-run demo deps lint asan bench clean install vmlinux.h-again
+.PHONY: test-kernels all test unit sim faults fuzz fuzz-run demo deps lint asan bench bench-ledger clean install vmlinux.h-again
 
 all: $(PROGRAMS) $(O)/prices.yaml
 
@@ -148,6 +148,10 @@ $(O)/tests/sim/sim: $(wildcard tests/sim/*.c) tests/lib/simvfs.c $(wildcard test
 sim: $(O)/tests/sim/sim
 	$(O)/tests/sim/sim --seconds $(SIM_SECONDS)
 
+# The real daemon on a machine that fails: docs/faults.md. The short form is part of `make test`.
+faults: deps
+	@FAULTS_LONG=1 tests/run.sh faults
+
 deps:
 	@deploy/install-deps.sh
 
@@ -172,6 +176,10 @@ demo: deps
 bench: deps
 	@$(MAKE) --no-print-directory all
 	@bench/run.sh $(O)
+
+# The ledger with 10 M rows: ten minutes, 4 GB.
+bench-ledger: all
+	@bench/ledger.sh $(O)
 
 install: all
 	install -D -m 755 $(O)/purse $(DESTDIR)$(PREFIX)/bin/purse

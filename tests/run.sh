@@ -86,13 +86,14 @@ node_with_sdks() {
         (cd "$O/node" && npm install --silent --no-audit --no-fund --no-package-lock >/dev/null 2>npm.log || { rm package.json; cat npm.log; exit 1; })
 }
 
+# $@: folders
 e2e() {
-    say "end to end and bypass"
+    say "$*"
     python_with_sdks || { echo "cannot install the Python SDKs"; count 0 1 0; return; }
     node_with_sdks || echo "cannot install the Node SDKs: their tests will be skipped"
     local xml=$reports/e2e.xml
     PURSE_BUILD=$(realpath "$O") PURSE_CRASH_BUILD=$(realpath "$O-crash") "$O/venv/bin/python" -m pytest -q -rs --tb=short -p no:cacheprovider \
-        --junitxml="$xml" tests/e2e tests/bypass
+        --junitxml="$xml" "$@"
     [ -f "$xml" ] || { count 0 1 0; return; }
     # shellcheck disable=SC2046
     count $(python3 - "$xml" <<'PY'
@@ -120,8 +121,9 @@ mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 build
 case $part in
 unit) units ;;
-e2e) e2e ;;
+e2e) e2e tests/e2e tests/bypass ;;
+faults) e2e tests/faults ;;
 kernels) kernels ;;
-*) lint; units; e2e; kernels ;;
+*) lint; units; e2e tests/e2e tests/bypass tests/faults; kernels ;;
 esac
 finish

@@ -52,7 +52,7 @@ def test_one_percent_of_a_cpu(world):
     """F13: slow, but no gap and no wrong figure."""
     with limited(world, "cpu", {1: {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "1000"}, 2: {"cpu.max": "1000 100000"}}):
         p = storm(world, 3, 2)
-        time.sleep(20 if LONG else 6)
+        time.sleep(20 if LONG else 4)
         for pid in (world.daemon.pid,):
             os.kill(pid, 0)
     p.wait(60)
@@ -93,8 +93,8 @@ def test_killed_for_memory(world):
     check(world, unseen=True)
 
 
-@pytest.mark.parametrize("n", range(1, 200, 7) if LONG else [1, 3, 10, 40])
-@pytest.mark.parametrize("least", [64, 1024])
+@pytest.mark.parametrize("n", range(1, 200, 7) if LONG else [3, 40])
+@pytest.mark.parametrize("least", [64, 1024] if LONG else [64])
 def test_an_allocation_fails(make_world, tmp_path, n, least):
     """F12: refused, cut, or dead: whatever it does, no half of a settlement."""
     w = make_world(start=False)
@@ -182,8 +182,8 @@ def test_a_reboot_in_the_midst_of_calls(world):
     assert world.chat()[0] == 200
 
 
-def test_the_bpf_file_system_is_unmounted(make_world):
-    """F15: pins vanish with it; put back or told, and never a gap."""
+def test_the_pins_of_links_are_removed(make_world):
+    """F15: another root tool removes them: put back, and told."""
     w = make_world()
     assert w.chat()[0] == 200
     for pin in (w.pins / "links").glob("*"):

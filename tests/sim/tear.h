@@ -15,7 +15,7 @@ struct tear_copy {
 	const void *from;
 	size_t n;
 };
-void tear_arm(const struct tear_copy copies[2], uint64_t n);
+void tear_arm(const struct tear_copy copies[2], uint64_t seed);
 void tear_on(void); /* nothing, unless armed */
 void tear_off(void);
 

@@ -752,7 +752,7 @@ static void step_torn(struct world *w)
 	memcpy(w->rows_at_death, w->rows, ROWS * sizeof(*w->rows));
 	memcpy(w->holds_at_death, w->holds, SLOTS * sizeof(*w->holds));
 	w->touched = NULL;
-	tear_arm(copies, ROLL(UINT64_C(1) << (4 + ROLL(8))));
+	tear_arm(copies, ROLL(UINT64_C(1) << 62));
 	on_calls[ROLL(5)](w);
 	tear_off();
 	say("killed in the midst of it");
