@@ -10,36 +10,43 @@
 #define LIMB 7 /* bytes: always below the prime */
 #define LANES 4
 
-/* (h + limb) x key */
-static uint64_t step(uint64_t h, uint64_t limb, uint64_t key)
+/* (h + limb) x key; h and the result are below 2^61 + 8, not yet below the prime. */
+static inline uint64_t step(uint64_t h, uint64_t limb, uint64_t key)
 {
 	unsigned __int128 product = (unsigned __int128)(h + limb) * key;
-	uint64_t low = (uint64_t)product & PRIME, high = (uint64_t)(product >> 61);
+	uint64_t sum = ((uint64_t)product & PRIME) + (uint64_t)(product >> 61);
 
-	low += high;
-	low = (low & PRIME) + (low >> 61);
-	return low >= PRIME ? low - PRIME : low;
+	return (sum & PRIME) + (sum >> 61);
 }
 
-static uint64_t limb_at(const char *p)
+/* Two loads that overlap: seven bytes through memory would wait for each other. */
+static inline uint64_t limb_at(const char *p)
 {
-	uint64_t v = 0;
+	uint32_t low, high;
 
-	memcpy(&v, p, LIMB);
-	return v;
+	memcpy(&low, p, sizeof low);
+	memcpy(&high, p + LIMB - sizeof high, sizeof high);
+	return low | (uint64_t)(high >> 8) << 32;
 }
 
 static void take(const struct fingerprint_key *k, struct str s, uint64_t h[LANES])
 {
+	const uint64_t k0 = k->lane[0], k1 = k->lane[1], k2 = k->lane[2], k3 = k->lane[3];
+	uint64_t h0 = h[0], h1 = h[1], h2 = h[2], h3 = h[3];
 	char rest[LANES * LIMB] = { 0 };
 
-	for (; s.n >= sizeof rest; s.p += sizeof rest, s.n -= sizeof rest)
-		for (int i = 0; i < LANES; i++)
-			h[i] = step(h[i], limb_at(s.p + i * LIMB), k->lane[i]);
+	for (; s.n >= sizeof rest; s.p += sizeof rest, s.n -= sizeof rest) {
+		h0 = step(h0, limb_at(s.p), k0);
+		h1 = step(h1, limb_at(s.p + LIMB), k1);
+		h2 = step(h2, limb_at(s.p + 2 * LIMB), k2);
+		h3 = step(h3, limb_at(s.p + 3 * LIMB), k3);
+	}
 	if (s.n)
 		memcpy(rest, s.p, s.n);
-	for (int i = 0; i < LANES; i++)
-		h[i] = step(h[i], limb_at(rest + i * LIMB), k->lane[i]);
+	h[0] = step(h0, limb_at(rest), k0);
+	h[1] = step(h1, limb_at(rest + LIMB), k1);
+	h[2] = step(h2, limb_at(rest + 2 * LIMB), k2);
+	h[3] = step(h3, limb_at(rest + 3 * LIMB), k3);
 }
 
 int fingerprint_key_new(struct fingerprint_key *ret)
@@ -65,6 +72,7 @@ uint64_t fingerprint(const struct fingerprint_key *k, const struct str *parts, s
 		h[0] = step(h[0], (uint64_t)parts[i].n + 1, k->lane[0]);
 	}
 	for (int i = 0; i < LANES; i++)
-		sum = step(sum, h[i], k->last);
+		sum = step(sum, h[i] % PRIME, k->last);
+	sum %= PRIME;
 	return sum ? sum : 1;
 }
