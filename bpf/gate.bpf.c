@@ -359,7 +359,7 @@ int gate_sock_create(struct bpf_sock *ctx)
 	struct gate_state *st = find_state();
 	union address none = { .w = { 0 } };
 	struct gate_socket *s;
-	__u64 caller;
+	__u64 caller, netns_cookie;
 
 	if (!st) {
 		count(GATE_COUNT_NO_STATE);
@@ -379,8 +379,13 @@ int gate_sock_create(struct bpf_sock *ctx)
 		}
 		s->creator = caller;
 	}
-	if (verdict_socket(ctx->family, ctx->type, ctx->protocol))
+	if (verdict_socket(ctx->family, ctx->type, ctx->protocol)) {
+		/* Told before it connects: while it looks up the name the daemon opens a listener there. Not to a ring that nobody reads. */
+		netns_cookie = bpf_get_netns_cookie(ctx);
+		if (!bpf_map_lookup_elem(&listeners, &netns_cookie) && is_daemon_alive(st))
+			report(GATE_REASON_LOOK, 0, &subject, &none, true);
 		return ALLOW;
+	}
 	count(GATE_COUNT_DENY);
 	report(GATE_REASON_SOCKET_TYPE, 1 /* EPERM */, &subject, &none, true);
 	return REFUSE;

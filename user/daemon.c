@@ -350,12 +350,12 @@ static void stop_path(struct daemon *d)
 	free(d->providers);
 }
 
-/* An agent in a network namespace where nobody listens yet. */
-static void refused_by_gate(void *ctx, const struct gate_event *event)
+/* An agent in a network namespace where nobody listens yet: it made a socket there, or was refused already. */
+static void heard_from_gate(void *ctx, const struct gate_event *event)
 {
 	struct daemon *d = ctx;
 
-	if (event->reason == GATE_REASON_NETNS && event->agent_cgroup)
+	if ((event->reason == GATE_REASON_LOOK || event->reason == GATE_REASON_NETNS) && event->agent_cgroup)
 		path_look(d->path, event->agent_cgroup, (int)event->pid);
 }
 
@@ -364,7 +364,7 @@ static int start_events(struct daemon *d, struct err *e)
 	int r = events_new(d->gate, d->loop, &d->events, e);
 
 	if (r == 0)
-		events_tap(d->events, refused_by_gate, d);
+		events_tap(d->events, heard_from_gate, d);
 	return r;
 }
 
@@ -390,6 +390,16 @@ static void stop_alerts(struct daemon *d)
 
 /* ---- what the control server may ask */
 
+static void describe_namespaces(struct daemon *d, struct daemon_view *ret)
+{
+	struct path_namespace seen[DAEMON_NAMESPACES_MAX];
+
+	ret->namespaces = path_list_namespaces(d->path, seen, DAEMON_NAMESPACES_MAX);
+	for (size_t i = 0; i < ret->namespaces && i < DAEMON_NAMESPACES_MAX; i++)
+		ret->namespace[i] = (struct namespace_view){ .inode = seen[i].inode, .agent = seen[i].agent, .pid = seen[i].pid,
+							     .port4 = seen[i].port4, .port6 = seen[i].port6 };
+}
+
 static void describe(void *ctx, struct daemon_view *ret)
 {
 	static const struct {
@@ -414,6 +424,7 @@ static void describe(void *ctx, struct daemon_view *ret)
 		.ledger_healthy = ledger_is_healthy(d->ledger), .prices = price_list_count(d->prices),
 		.leases = server_leases(d->server),
 	};
+	describe_namespaces(d, ret);
 	if (!d->gate_ok)
 		(void)snprintf(ret->gate_text, sizeof(ret->gate_text), "%s", d->gate_error.text);
 	ret->counts[ret->ncounts].name = "gate_repairs";

@@ -12,7 +12,7 @@
 
 static const char *const programs[] = {
 	"gate_connect4", "gate_connect6", "gate_sendmsg4", "gate_sendmsg6", "gate_getpeername4", "gate_getpeername6",
-	"gate_sock_create", "gate_family", "gate_sockops", "gate_egress",
+	"gate_sock_create", "gate_family", "gate_sockops", "gate_egress", "gate_bind4", "gate_bind6",
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

@@ -158,6 +158,7 @@ static void look_at_daemon(struct visit *v)
 	static const char *const gate_fields[] = { "links_ok", "problem", "heartbeat_age_ms", "stale_after_ms",
 						   "counters.event_lost" };
 	struct client_answer a;
+	char namespaces[24];
 	struct err e = { "" };
 
 	if (client_call(v->cli->socket, "GET", "/v1/status", NULL, &a, &e) < 0) {
@@ -169,6 +170,8 @@ static void look_at_daemon(struct visit *v)
 	if (v->agents > 0 && v->missing_agents == 0)
 		note(v, "agents", GOOD, "%u enrolled", v->agents);
 	(void)records_read(&a.body, "endpoints[]", endpoint_fields, 3, take_endpoint, v);
+	record_field(&a.body, "daemon.counts.namespaces", namespaces, sizeof(namespaces));
+	note(v, "namespaces", GOOD, "listening in %s other network namespaces (containers) of agents", namespaces);
 	client_answer_done(&a);
 	if (client_call(v->cli->socket, "GET", "/v1/gate", NULL, &a, &e) == 0) {
 		(void)records_read(&a.body, NULL, gate_fields, 5, take_gate, v);

@@ -40,6 +40,37 @@ static void show_daemon(void *ctx, const char *const *v)
 		(void)printf("%s\n", v[D_PROBLEM][0] ? v[D_PROBLEM] : "gate: not verified");
 }
 
+/* ---- other network namespaces: one line, the first few by name */
+
+enum { N_INODE, N_AGENT, N_PORT6, N_COUNT };
+static const char *const namespace_fields[N_COUNT] = { [N_INODE] = "inode", [N_AGENT] = "agent", [N_PORT6] = "port6" };
+#define NAMESPACES_SHOWN 8
+
+static void show_namespace(void *ctx, const char *const *v)
+{
+	unsigned *shown = ctx;
+
+	if (++*shown <= NAMESPACES_SHOWN)
+		(void)printf("%s %s (net:[%s]%s)", *shown > 1 ? "," : "", v[N_AGENT], v[N_INODE], strcmp(v[N_PORT6], "0") ? "" : ", no ::1");
+}
+
+static int show_namespaces(const struct buf *json)
+{
+	char count[24];
+	unsigned shown = 0;
+
+	record_field(json, "daemon.counts.namespaces", count, sizeof(count));
+	long n = strtol(count, NULL, 10);
+
+	if (n <= 0)
+		return 0;
+	(void)printf("listening in %ld other network namespace%s:", n, n == 1 ? "" : "s");
+	int r = records_read(json, "namespaces[]", namespace_fields, N_COUNT, show_namespace, &shown);
+
+	(void)printf("%s\n", n > NAMESPACES_SHOWN ? ", …" : "");
+	return r;
+}
+
 /* ---- agents */
 
 enum { G_NAME, G_CGROUP, G_ID, G_MISSING, G_PAUSED, G_EXHAUSTED, G_FAILURE, G_COUNT };
@@ -242,6 +273,8 @@ int cmd_status(struct cli *cli, const struct command *self, char **argv)
 		return exit_code;
 	}
 	int r = records_read(&a.body, NULL, daemon_fields, D_COUNT, show_daemon, NULL);
+	if (r == 0)
+		r = show_namespaces(&a.body);
 	table_init(&t, agent_heads, 5, 0);
 	if (r == 0)
 		r = records_read(&a.body, "agents[]", agent_fields, G_COUNT, show_agent, &t);

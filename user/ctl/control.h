@@ -20,6 +20,15 @@ struct gate;
 struct ledger;
 
 #define DAEMON_COUNTS_MAX 32
+#define DAEMON_NAMESPACES_MAX 64
+/* Another network namespace in which the daemon listens. */
+struct namespace_view {
+	uint64_t inode; /* "net:[4026532345]" */
+	uint64_t agent; /* key in agents */
+	int pid;        /* a process of it there */
+	uint16_t port4, port6;
+};
+
 struct daemon_view {
 	int64_t uptime_s;
 	uint16_t port4, port6;
@@ -35,6 +44,8 @@ struct daemon_view {
 		uint64_t value;
 	} counts[DAEMON_COUNTS_MAX]; /* of the data path */
 	size_t ncounts;
+	size_t namespaces; /* all; the first DAEMON_NAMESPACES_MAX are told */
+	struct namespace_view namespace[DAEMON_NAMESPACES_MAX];
 };
 
 struct control {

@@ -32,6 +32,7 @@ static const char *const reason_words[GATE_REASON_COUNT] = {
 	[GATE_REASON_NETNS] = "netns",
 	[GATE_REASON_EGRESS] = "egress",
 	[GATE_REASON_TABLE_FULL] = "table-full",
+	[GATE_REASON_LOOK] = "look",
 	[GATE_REASON_OUR_PORT] = "our-port",
 };
 
@@ -202,6 +203,8 @@ static void take(void *ctx, const struct gate_event *event)
 
 	if (ev->tap)
 		ev->tap(ev->tap_ctx, event);
+	if (event->reason == GATE_REASON_LOOK)
+		return;
 	if (event->agent_cgroup)
 		(void)gate_find_agent(ev->gate, event->agent_cgroup, &agent);
 	agent.name[sizeof(agent.name) - 1] = '\0';

@@ -22,7 +22,7 @@ struct loop;
 int events_new(struct gate *gate, struct loop *loop, struct events **ret, struct err *e);
 void events_free(struct events *ev); /* NULL ok; followers must be gone */
 
-/* Hears of every refusal that is read from the ring, before it is folded; one, for as long as ev lives. */
+/* Hears of everything that is read from the ring, before it is folded; one, for as long as ev lives. */
 void events_tap(struct events *ev, void (*fn)(void *ctx, const struct gate_event *event), void *ctx);
 
 /* agent "" = none. at_ns: realtime. */

@@ -297,6 +297,24 @@ static void put_daemon(struct jsonw *w, const struct control *c, const struct da
 	jsonw_close(w);
 }
 
+/* Other network namespaces (containers) in which the daemon listens for agents. */
+static void put_namespaces(struct jsonw *w, const struct control *c, const struct daemon_view *v)
+{
+	jsonw_array(w, "namespaces");
+	for (size_t i = 0; i < v->namespaces && i < DAEMON_NAMESPACES_MAX; i++) {
+		const struct namespace_view *n = &v->namespace[i];
+
+		jsonw_object(w, NULL);
+		jsonw_i64(w, "inode", (int64_t)n->inode);
+		jsonw_cstr(w, "agent", agents_name_of(c->agents, n->agent));
+		jsonw_i64(w, "pid", n->pid);
+		jsonw_i64(w, "port4", n->port4);
+		jsonw_i64(w, "port6", n->port6);
+		jsonw_close(w);
+	}
+	jsonw_close(w);
+}
+
 void route_status(const struct control *c, const struct request *r, struct answer *a)
 {
 	struct daemon_view v = { 0 };
@@ -306,6 +324,7 @@ void route_status(const struct control *c, const struct request *r, struct answe
 	c->describe(c->daemon, &v);
 	begin(&w, a);
 	put_daemon(&w, c, &v);
+	put_namespaces(&w, c, &v);
 	jsonw_array(&w, "agents");
 	agents_each(c->agents, put_agent, &wr);
 	jsonw_close(&w);

@@ -5,12 +5,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -197,17 +199,21 @@ static int listen_on(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
 	return 0;
 }
 
-static int cookie_here(uint64_t *ret)
+static int describe_here(struct netns_listener *l)
 {
 	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(*ret);
+	struct ifreq lo = { .ifr_name = "lo" };
+	socklen_t len = sizeof(l->cookie);
 
-	return fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) < 0 ? -errno : 0;
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &l->cookie, &len) < 0)
+		return -errno;
+	l->is_loopback_down = ioctl(fd, SIOCGIFFLAGS, &lo) < 0 || !(lo.ifr_flags & IFF_UP);
+	return 0;
 }
 
 static int listen_here(uint16_t port, struct netns_listener *l)
 {
-	int r = l->cookie ? 0 : cookie_here(&l->cookie);
+	int r = describe_here(l);
 
 	if (r < 0)
 		return r;

@@ -44,11 +44,12 @@ struct netns_listener {
 	int why4, why6;
 	uint16_t port4, port6;
 	uint64_t cookie;
+	bool is_loopback_down; /* 127.0.0.1 can be listened on all the same; nobody gets there until the device is up */
 };
 #define NETNS_LISTENER_NONE { .fd4 = -1, .fd6 = -1 }
 /*
  * Listens in the namespace `ns` (-1 = the caller's own) on `port` (0 = the kernel picks); fills in what *l has not yet. A family
- * that cannot be had there is no error: no ::1, or a loopback device that is down. Negative errno: nothing could be asked there.
+ * that cannot be had there is no error: mostly there is no ::1. Negative errno: nothing could be asked there.
  */
 int netns_listen(int ns, uint16_t port, struct netns_listener *l);
 

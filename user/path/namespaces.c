@@ -89,9 +89,11 @@ static void tell(struct namespaces *n, struct place *p, bool is_new)
 		return;
 	if (lacks && !is_first) {
 		p->is_told = true;
-		(void)snprintf(missing, sizeof(missing), "; no listener on %s (%s): %s", p->on4 ? "::1" : "127.0.0.1",
-			       strerror(p->on4 ? p->l.why6 : p->l.why4),
-			       p->on4 ? "native IPv6 connections from there are denied" : "is its loopback device up?");
+		if (p->l.is_loopback_down)
+			(void)snprintf(missing, sizeof(missing), "; its loopback device is down: no connection arrives until it is up");
+		else
+			(void)snprintf(missing, sizeof(missing), "; no listener on %s (%s): connections from there to %s are denied",
+				       p->on4 ? "::1" : "127.0.0.1", strerror(p->on4 ? p->l.why6 : p->l.why4), p->on4 ? "IPv6" : "IPv4");
 	}
 	log_line(missing[0] ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "egress", "network namespace %llu of agent %s (process %d): %s%s",
 		 (unsigned long long)p->id.ino, name_of(n, p->agent, name), p->pid,
