@@ -15,7 +15,7 @@ def clamped(make_world, usd, **more):
 
 def ask(w, url, body, fake="in=40,out=100000,obey"):
     r = w.curl("bot", url, "-i", body=body, fake=fake)
-    head, _, text = r.stdout.partition("\r\n\r\n")
+    head, _, text = r.stdout.replace("\r\n", "\n").partition("\n\n")
     fields = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
     return int(head.split()[1]), fields, json.loads(text)
 

@@ -72,3 +72,49 @@ def test_what_helps_is_said(make_world):
     assert "retry-after: 1" in r.stdout.lower() and "x-should-retry: true" in r.stdout.lower()
     assert p.wait(20) == 0
     w.assert_exact()
+
+
+def limits(**kw):
+    return {"agents": [{"name": "bot", "day": "10USD", "rules": kw}]}
+
+
+@pytest.mark.parametrize("rules, second, status, says", [
+    ({"requests_per_minute": 1}, {}, 429, ["requests_per_minute", "Try again in"]),
+    ({"loop": {"times": 2, "within": "1m"}}, {}, 429, ["rule loop", "Try again in"]),
+    ({"models": {"deny": ["fake-l*"]}}, {"model": "fake-large"}, 403, ["rule models", "Waiting does not help"]),
+    ({"per_call": "0.01USD"}, {"max_tokens": 100000}, 403, ["rule per_call", "Waiting does not help"]),
+    ({"model_limits": [{"models": "fake-m*", "day": "0.0001USD"}]}, {"max_tokens": 5000}, 402, ["day budget", 'for models "fake-m*"', "does not have enough left"]),
+], ids=["rate", "loop", "models", "per-call", "model-limit"])
+def test_each_refusal_names_its_rule(make_world, rules, second, status, says):
+    w = make_world(**limits(**rules))
+    assert w.chat(fake="out=5", max_tokens=20)[0] == 200
+    body = dict({"model": "fake-mini", "messages": MESSAGES, "max_tokens": 20}, **second)
+    r = w.curl("bot", URL + "chat/completions", "-i", body=body)
+    head, _, text = r.stdout.replace("\r\n", "\n").partition("\n\n")
+    assert int(head.split()[1]) == status, r.stdout
+    error = json.loads(text)["error"]
+    assert all(word in error["message"] for word in [*says, '"bot"']), error["message"]
+    # A client tries again only where that helps, and knows when.
+    assert ("x-should-retry: true" in head.lower()) == (status == 429) == ("retry-after: " in head.lower())
+    assert len(w.quiet().requests()) == 1 and len(w.refusals()) == 1
+
+
+def test_bodies_of_one_agent_have_a_limit_together(make_world):
+    """Nine requests of 31 MiB that never end: the ninth would make it more than 256 MiB."""
+    code = """
+import socket, ssl
+context, open_ = ssl.create_default_context(), []
+for i in range(9):
+    s = context.wrap_socket(socket.create_connection(("api.openai.com", 443)), server_hostname="api.openai.com")
+    open_.append(s)
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: api.openai.com\\r\\ncontent-length: 33000000\\r\\n\\r\\n{")
+    try:
+        for _ in range(31): s.sendall(b" " * (1 << 20))
+    except OSError:
+        pass
+answer = open_[8].recv(1000).decode()
+print(answer.split()[1], "together" in answer)
+"""
+    w = make_world(config={"workers": 1})
+    assert w.python("bot", code).stdout.split() == ["413", "True"]
+    assert w.chat()[0] == 200

@@ -208,7 +208,7 @@ bool exchange_body(struct exchange *x, const void *p, size_t n)
 	if (buf_len(&x->body) + n > x->worker->options->body_max)
 		(void)refuse_because(x, REFUSAL_BODY_TOO_LARGE, "more than %zu bytes (body_max)", x->worker->options->body_max);
 	else
-		(void)refuse_because(x, REFUSAL_OVERLOADED, "the open requests of this agent are %zu MiB together, the most that is kept",
+		(void)refuse_because(x, REFUSAL_BODY_TOO_LARGE, "the open requests of this agent are %zu MiB together, the most that is kept",
 				     *all >> 20);
 	exchange_break(x);
 	return false;
