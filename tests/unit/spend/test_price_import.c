@@ -178,6 +178,13 @@ static void litellm_names_and_kinds(void **state)
 	assert_int_equal(notes(im, IMPORT_SKIPPED, "charged by"), 2);
 	assert_int_equal(notes(im, IMPORT_SKIPPED, "none for input"), 1);
 	price_import_free(im);
+	/* two names for one charge, in either order: the dearer */
+	im = good("{\"a\":{\"litellm_provider\":\"p\",\"input_cost_per_token\":1e-6,\"output_cost_per_token\":1e-6,\"cache_read_input_token_cost\":2e-7,"
+		  "\"input_cost_per_token_cache_hit\":1e-7},\"b\":{\"litellm_provider\":\"p\",\"input_cost_per_token\":1e-6,\"output_cost_per_token\":1e-6,"
+		  "\"cache_read_input_token_cost\":1e-7,\"input_cost_per_token_cache_hit\":2e-7}}");
+	assert_int_equal(price_in(im, "p", "a")->sets[0].cache_read, USD_M(200));
+	assert_int_equal(price_in(im, "p", "b")->sets[0].cache_read, USD_M(200));
+	price_import_free(im);
 	im = read_text("{\"mistral/large\":{\"litellm_provider\":\"mistral\",\"input_cost_per_token\":1e-6,\"output_cost_per_token\":1e-6},"
 		       "\"x\":{\"litellm_provider\":\"openai\",\"input_cost_per_token\":1e-6,\"output_cost_per_token\":1e-6}}", "mistral");
 	assert_int_equal(price_import_count(im), 1);
