@@ -34,7 +34,7 @@ FLAGS  += -DPURSE_CRASH_POINTS
 endif
 CFLAGS_   := -std=gnu11 $(FLAGS) -Wstrict-prototypes -Wmissing-prototypes $(CFLAGS)
 CXXFLAGS_ := -std=c++17 -fno-rtti $(FLAGS) $(CXXFLAGS)
-LIBS      := -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lcurl -lcctz -lstdc++ -lpthread -lm
+LIBS      := -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lcurl -lcares -lcctz -lstdc++ -lpthread -lm
 
 # ---- the folders of user/, each one archive. below_X: whom X may call (style: who may include whom).
 FOLDERS        := base kern spend provider wire path ctl

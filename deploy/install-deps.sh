@@ -5,7 +5,7 @@ set -u
 
 packages=(
     gcc g++ make clang llvm bpftool libc6-dev
-    libbpf-dev libelf-dev zlib1g-dev libssl-dev libnghttp2-dev libuv1-dev libsqlite3-dev node-llhttp libsimdjson-dev libyaml-dev
+    libbpf-dev libelf-dev zlib1g-dev libssl-dev libnghttp2-dev libuv1-dev libc-ares-dev libsqlite3-dev node-llhttp libsimdjson-dev libyaml-dev
     libbrotli-dev libzstd-dev libcurl4-openssl-dev libcctz-dev tzdata libcmocka-dev
     curl jq iproute2 procps util-linux ca-certificates git
 )

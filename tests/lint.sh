@@ -32,6 +32,7 @@ shows 'nghttp2/' 'wire/h2[a-z_]*\.[ch]'
 shows 'llhttp' 'wire/h1[a-z_]*\.[ch]'
 shows 'sqlite3' 'spend/ledger[a-z_]*\.[ch]'
 shows 'uv\.h' 'base/loop[a-z_]*\.[ch]'
+shows 'ares' 'base/resolve\.c'
 shows 'simdjson' 'base/json[a-z_]*\.(cc|h)'
 shows 'cctz/' 'spend/zone\.cc'
 shows 'yaml\.h' 'base/yaml\.c'
@@ -50,7 +51,7 @@ for folder in "${!below[@]}"; do
     for a in ${below[$folder]}; do lower="$lower $O/lib$a.a"; done
     [ -f "$O/lib$folder.a" ] || { complain "$O/lib$folder.a is missing: build first"; continue; }
     echo 'int main(void) { return 0; }' | gcc -x c -fPIE - -x none -pie -o /dev/null -Wl,--whole-archive $whole -Wl,--no-whole-archive \
-        -Wl,--start-group $lower -Wl,--end-group -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lcurl -lcctz \
+        -Wl,--start-group $lower -Wl,--end-group -lbpf -lelf -lz -lssl -lcrypto -lnghttp2 -luv -lsqlite3 -lyaml -lsimdjson -lbrotlidec -lzstd -lcurl -lcares -lcctz \
         -lstdc++ -lpthread -lm 2>/tmp/purse-lint.$$ || { complain "user/$folder calls upwards:"; grep -m5 undefined /tmp/purse-lint.$$; }
     rm -f /tmp/purse-lint.$$
 done

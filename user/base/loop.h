@@ -60,12 +60,12 @@ int loop_defer(struct loop *l, void (*fn)(void *ctx), void *ctx);
 int loop_signal(struct loop *l, int signum, void (*fn)(void *ctx, int signum), void *ctx);
 
 /*
- * getaddrinfo(3) off the loop, in libuv's thread pool. fn gets n addresses with port set, or
- * n = 0 and a getaddrinfo error text; after that *ret is gone. Cancelling (which also
+ * resolve.h off the loop, in libuv's thread pool. fn gets n addresses with port set and the seconds that the answer is good for (as
+ * told: may be 0), or n = 0 and an error text; after that *ret is gone. Cancelling (which also
  * frees) makes sure that fn never runs.
  */
 struct loop_resolve;
-typedef void (*loop_resolve_fn)(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error);
+typedef void (*loop_resolve_fn)(void *ctx, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s, const char *error);
 int loop_resolve(struct loop *l, const char *host, uint16_t port, loop_resolve_fn fn, void *ctx,
 		 struct loop_resolve **ret);
 void loop_resolve_cancel(struct loop_resolve *r);

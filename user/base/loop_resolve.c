@@ -1,83 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 /* loop_resolve.c: names to addresses, in libuv's thread pool. Caches nothing; the caller knows what may be kept. */
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/loop.h"
 #include "base/loop_own.h"
+#include "base/resolve.h"
 
-#define ADDRS_MAX 64
+#define HOST_BYTES 256
 
 struct loop_resolve {
-	uv_getaddrinfo_t req;
+	uv_work_t req;
 	struct loop *loop;
 	loop_resolve_fn fn; /* NULL = cancelled */
 	void *ctx;
 	uint16_t port;
+	char host[HOST_BYTES];
+	struct resolved answer;
 };
 
-static bool take_addr(struct sockaddr_storage *to, const struct addrinfo *from, uint16_t port)
-{
-	if (!from->ai_addr || from->ai_addrlen > sizeof(*to))
-		return false;
-	memset(to, 0, sizeof(*to));
-	memcpy(to, from->ai_addr, from->ai_addrlen);
-	if (from->ai_family == AF_INET)
-		((struct sockaddr_in *)to)->sin_port = htons(port);
-	else if (from->ai_family == AF_INET6)
-		((struct sockaddr_in6 *)to)->sin6_port = htons(port);
-	else
-		return false;
-	return true;
-}
-
-static void resolve_tell(struct loop_resolve *r, int status, const struct addrinfo *list)
-{
-	struct sockaddr_storage addrs[ADDRS_MAX];
-	char text[128] = "no address of a usable family";
-	unsigned n = 0;
-
-	for (const struct addrinfo *ai = status < 0 ? NULL : list; ai && n < ADDRS_MAX; ai = ai->ai_next)
-		n += take_addr(&addrs[n], ai, r->port);
-	if (status < 0)
-		(void)uv_strerror_r(status, text, sizeof(text));
-	r->fn(r->ctx, addrs, n, n ? NULL : text);
-}
-
-static void resolve_done(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+static void resolve_work(uv_work_t *req)
 {
 	struct loop_resolve *r = req->data;
 
+	resolve(r->host, r->port, &r->answer);
+}
+
+static void resolve_done(uv_work_t *req, int status)
+{
+	struct loop_resolve *r = req->data;
+	const struct resolved *a = &r->answer;
+
 	r->loop->nresolves--;
 	if (r->fn)
-		resolve_tell(r, status, list);
-	uv_freeaddrinfo(list);
+		r->fn(r->ctx, a->addrs, a->n, a->ttl_s, a->n ? NULL : a->error);
 	free(r);
 }
 
 int loop_resolve(struct loop *l, const char *host, uint16_t port, loop_resolve_fn fn, void *ctx,
 		 struct loop_resolve **ret)
 {
-	/* No AI_ADDRCONFIG: it makes glibc deny "localhost" where only loopback is up. */
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	struct loop_resolve *r = calloc(1, sizeof(*r));
-	int e;
+	struct loop_resolve *r;
 
+	if (!host[0] || strlen(host) >= HOST_BYTES)
+		return -EINVAL;
+	r = malloc(sizeof(*r)); /* large, and filled by resolve() */
 	if (!r)
 		return -ENOMEM;
+	memset(r, 0, offsetof(struct loop_resolve, answer));
 	r->req.data = r;
 	r->loop = l;
 	r->fn = fn;
 	r->ctx = ctx;
 	r->port = port;
-	e = uv_getaddrinfo(&l->uv, &r->req, resolve_done, host, NULL, &hints);
+	(void)snprintf(r->host, sizeof(r->host), "%s", host);
+	int e = uv_queue_work(&l->uv, &r->req, resolve_work, resolve_done);
 	if (e < 0) {
 		free(r);
-		/* libuv's own codes (UV_EAI_NAME and such) lie below every errno. */
-		return e < -1000 ? -EINVAL : e;
+		return e;
 	}
 	l->nresolves++;
 	*ret = r;

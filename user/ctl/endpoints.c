@@ -179,7 +179,7 @@ static void again(struct host *h)
 	loop_timer_set(h->timer, ENDPOINTS_EVERY_MS - fifth + rand_r(&h->ep->seed) % (2 * fifth));
 }
 
-static void answered(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error)
+static void answered(void *ctx, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s, const char *error)
 {
 	struct host *h = ctx;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * names.c: a small cache over the system resolver. Failures are not cached. An answer that is only there from
+ * names.c: a small cache over loop_resolve, for as long as DNS says, within bounds. Failures are not cached. An answer that is only there from
  * the cache is given by loop_defer, so that the callback never runs inside names_get.
  */
 #include "path/names.h"
@@ -15,7 +15,8 @@
 #include "base/map.h"
 #include "base/str.h"
 
-#define FRESH_NS INT64_C(30000000000)
+#define FRESH_LEAST_S 5
+#define FRESH_MOST_S 300
 #define CACHED_MAX 1024
 
 struct cached {
@@ -78,15 +79,16 @@ static void make_room(struct names *n)
 	n->cache = fresh;
 }
 
-static void remember(struct names *n, const char *host, const struct sockaddr_storage *addrs, unsigned count)
+static void remember(struct names *n, const char *host, const struct sockaddr_storage *addrs, unsigned count, unsigned ttl_s)
 {
 	make_room(n);
 	struct cached *c = map_count(n->cache) < CACHED_MAX ? calloc(1, sizeof *c) : NULL;
+	unsigned fresh_s = ttl_s < FRESH_LEAST_S ? FRESH_LEAST_S : ttl_s > FRESH_MOST_S ? FRESH_MOST_S : ttl_s;
 	void *old = NULL;
 
 	if (!c)
 		return;
-	c->until_ns = loop_now_ns(n->loop) + FRESH_NS;
+	c->until_ns = loop_now_ns(n->loop) + (int64_t)fresh_s * 1000000000;
 	c->n = count;
 	memcpy(c->addrs, addrs, count * sizeof *addrs);
 	if (map_put(n->cache, str_of(host), c, &old))
@@ -94,14 +96,14 @@ static void remember(struct names *n, const char *host, const struct sockaddr_st
 	free(old);
 }
 
-static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error)
+static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s, const char *error)
 {
 	struct names_wait *w = ctx;
 
 	if (n > NAMES_ADDRS_MAX)
 		n = NAMES_ADDRS_MAX;
 	if (n)
-		remember(w->names, w->host, addrs, n);
+		remember(w->names, w->host, addrs, n, ttl_s);
 	w->fn(w->ctx, addrs, n, error);
 	free(w);
 }

@@ -23,7 +23,7 @@ struct answer {
 	char error[128];
 };
 
-static void take(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error)
+static void take(void *ctx, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s, const char *error)
 {
 	struct answer *a = ctx;
 
@@ -150,7 +150,7 @@ static void cancelled_after_the_thread_was_done(void **state)
 	assert_int_equal(a.calls, 0);
 }
 
-static void cancel_own(void *ctx, const struct sockaddr_storage *addrs, unsigned n, const char *error)
+static void cancel_own(void *ctx, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s, const char *error)
 {
 	struct answer *a = ctx;
 
