@@ -237,6 +237,8 @@ static int recount(struct agents *a, const struct seat *s, const struct seat *ol
 
 	if (moved || now->nmodel_limits != then->nmodel_limits || memcmp(now->model_limits, then->model_limits, sizeof(now->model_limits)) != 0)
 		r = replay_models(a->env.budget, a->env.ledger, budget_find(a->env.budget, s->spec.name), e);
+	if (r == 0 && moved && old->spec.parent[0]) /* where it came from has less now */
+		r = replay_models(a->env.budget, a->env.ledger, budget_find(a->env.budget, old->spec.parent), e);
 	return r == 0 && moved ? audit_doubts(a->env.budget, a->env.ledger, e) : r;
 }
 

@@ -178,12 +178,30 @@ static int read_places(struct ledger *l, struct places **ret, struct err *e)
 	return r;
 }
 
+static uint32_t parent_of(struct budget *b, const char *name)
+{
+	struct account_view v;
+
+	if (budget_view(b, budget_find(b, name), 0, &v) < 0 || !v.parent[0])
+		return 0;
+	return budget_find(b, v.parent);
+}
+
+/* Limits on models where the account's money counted until now: they have less. Until they know it they refuse too early, never too late. */
+static void models_without_it(struct budget *b, struct ledger *l, uint32_t index, uint32_t counted_at)
+{
+	struct err e;
+
+	if (counted_at && budget_is_open(b) && !budget_is_below(b, index, counted_at) && replay_models(b, l, counted_at, &e) < 0)
+		log_warn("ledger", "%s", e.text);
+}
+
 int replay_account(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
 		   struct err *e)
 {
 	struct comeback c = { .b = b, .l = l, .name = spec->name, .e = e };
-	uint32_t index, counted_at = 0;
 	bool is_new = budget_find(b, spec->name) == 0;
+	uint32_t index, counted_at = is_new ? 0 : parent_of(b, spec->name);
 	int r = 0;
 
 	/* During a start nothing of what is gone counts yet: replay_finish sees to it. */
@@ -198,9 +216,14 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
 		r = budget_restore_by(b, index, counted_at, spent_of, &c);
 		if (r == 0 && budget_is_open(b))
 			r = replay_models(b, l, index, e);
+		/* Where its money counted until now there is less of it. */
+		if (r == 0 && counted_at)
+			r = replay_models(b, l, counted_at, e);
 		if (r < 0)
 			(void)budget_remove_account(b, spec->name, NULL);
 	}
+	if (r == 0)
+		models_without_it(b, l, index, counted_at);
 	if (r == 0 && ret_index)
 		*ret_index = index;
 	places_free(c.places);
