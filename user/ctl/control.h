@@ -20,7 +20,7 @@ struct gate;
 struct ledger;
 
 #define DAEMON_COUNTS_MAX 32
-#define DAEMON_NAMESPACES_MAX 64
+#define DAEMON_NAMESPACES_MAX 256
 /* Another network namespace in which the daemon listens. */
 struct namespace_view {
 	uint64_t inode; /* "net:[4026532345]" */
