@@ -266,7 +266,8 @@ static bool spec_is(const struct account_spec *s, const struct place *p)
 	return strcmp(s->parent, name_of(p->parent)) == 0 && memcmp(s->limits, p->spec.limits, sizeof(s->limits)) == 0 &&
 	       s->paused == p->spec.paused && s->floor == p->spec.floor && strcmp(s->zone, p->spec.zone) == 0 &&
 	       s->reset_minute == p->spec.reset_minute && memcmp(s->raise, p->spec.raise, sizeof(s->raise)) == 0 &&
-	       s->raise_until_s == p->spec.raise_until_s;
+	       s->raise_until_s == p->spec.raise_until_s && s->rules.per_call == p->spec.rules.per_call &&
+	       s->rules.calls_in_flight == p->spec.rules.calls_in_flight && s->rules.nmodel_limits == p->spec.rules.nmodel_limits;
 }
 
 /* What the ledger remembers is what was confirmed; of a change that was not, either side of it. */
@@ -539,7 +540,7 @@ void world_init(struct world *w, uint64_t seed)
 	w->temper = (struct temper){
 		.calls = 40, .tree = (unsigned)ROLL(40), .clock = (unsigned)ROLL(40), .crashes = LUCK(40) ? 0 : (unsigned)ROLL(6),
 		.faults = LUCK(50) ? 0 : (unsigned)ROLL(6), .syncs = 1 + (unsigned)ROLL(LUCK(50) ? 10 : 60), .small_limits = LUCK(50),
-		.zones = LUCK(50), .raises = LUCK(50),
+		.zones = LUCK(50), .raises = LUCK(50), .rules = LUCK(40),
 	};
 	(void)snprintf(path, sizeof(path), "/tmp/purse-sim-%d/ledger.db", getpid());
 	w->disk = simdisk_new(seed ^ UINT64_C(0x5eed));

@@ -382,3 +382,96 @@ void model_refused(const struct model *m, int account, int64_t started_ns, nanou
 		       " of %" PRId64 ", %" PRId64, why->account, window_names[why->window], why->spent, why->held, why->limit, why->reset_s, s.spent,
 		       s.held, limit, w->end_s);
 }
+
+/* ---- rules */
+
+nanousd model_most_per_call(const struct model *m, int account)
+{
+	nanousd most = INT64_MAX;
+
+	for (int at = account; at != NOBODY; at = m->places[at].parent)
+		if (m->places[at].spec.rules.per_call && m->places[at].spec.rules.per_call < most)
+			most = m->places[at].spec.rules.per_call;
+	return most;
+}
+
+bool model_has_model_limits(const struct model *m, int account)
+{
+	for (int at = account; at != NOBODY; at = m->places[at].parent)
+		if (m->places[at].spec.rules.nmodel_limits)
+			return true;
+	return false;
+}
+
+static int64_t in_flight(const struct model *m, int name)
+{
+	int64_t n = 0;
+
+	for (size_t i = m->first_open; i < m->ncalls; i++)
+		n += call_is_held(&m->calls[i]) && model_is_below(m, m->calls[i].account, name);
+	return n;
+}
+
+/* Spent and held on a model in an instance; the simulator's globs are whole names. */
+static nanousd on_model(const struct model *m, int name, const char *model, const struct seen_window *w)
+{
+	nanousd sum = 0;
+
+	for (size_t i = 0; i < m->ncalls; i++) {
+		const struct call *c = &m->calls[i];
+
+		if (strcmp(c->model, model) == 0 && is_within(c->started_ns, w->start_s, w->end_s) &&
+		    model_is_below(m, model_living(m, c->account), name))
+			sum += call_is_spent(c) ? c->cost : call_is_held(c) ? c->amount : 0;
+	}
+	return sum;
+}
+
+void model_rules_hold(const struct model *m, const struct call *c, bool is_new)
+{
+	for (int at = c->account; at != NOBODY; at = m->places[at].parent) {
+		const struct rules *r = &m->places[at].spec.rules;
+
+		if (r->per_call && c->amount > r->per_call)
+			broken("granted %" PRId64 ", though %s allows %" PRId64 " a call", c->amount, name_of(at), r->per_call);
+		if (is_new && r->calls_in_flight && in_flight(m, at) > r->calls_in_flight)
+			broken("granted, though %s allows %" PRId64 " calls in flight", name_of(at), r->calls_in_flight);
+		for (size_t i = 0; i < r->nmodel_limits; i++)
+			for (int k = 0; k < WINDOW_COUNT; k++)
+				if (strcmp(r->model_limits[i].models, c->model) == 0 && r->model_limits[i].limits[k] != GATE_NO_LIMIT &&
+				    is_within(c->started_ns, m->places[at].windows[k].start_s, m->places[at].windows[k].end_s) &&
+				    on_model(m, at, c->model, &m->places[at].windows[k]) > r->model_limits[i].limits[k])
+					broken("granted, though %s/%s has used %" PRId64 " of %" PRId64 " on model %s", name_of(at), window_names[k],
+					       on_model(m, at, c->model, &m->places[at].windows[k]), (int64_t)r->model_limits[i].limits[k], c->model);
+	}
+}
+
+void model_rule_refused(const struct model *m, int account, const char *asked_model, nanousd amount, int64_t started_ns,
+			const struct refusal *why)
+{
+	int at = name_find(why->account);
+
+	if (at == NOBODY || !model_is_below(m, account, at))
+		broken("refused by the rules of \"%s\", which is not above %s", why->account, name_of(account));
+	const struct rules *r = &m->places[at].spec.rules;
+
+	if (strcmp(why->rule, "per_call") == 0) {
+		if (!r->per_call || amount <= r->per_call)
+			broken("refused %" PRId64 " by per_call %" PRId64, amount, r->per_call);
+	} else if (strcmp(why->rule, "calls_in_flight") == 0) {
+		if (!r->calls_in_flight || in_flight(m, at) < r->calls_in_flight)
+			broken("refused by calls_in_flight of %s: %" PRId64 " of %" PRId64, name_of(at), in_flight(m, at), r->calls_in_flight);
+	} else if (strncmp(why->rule, "model_limit", 11) == 0) {
+		const struct seen_window *w = instance_at(m, at, why->window, started_ns);
+		bool is_right = m->in_doubt || !w;
+
+		for (size_t i = 0; !is_right && i < r->nmodel_limits; i++)
+			is_right = strcmp(r->model_limits[i].models, asked_model) == 0 && r->model_limits[i].limits[why->window] != GATE_NO_LIMIT &&
+				    on_model(m, at, asked_model, w) + amount > r->model_limits[i].limits[why->window];
+		if (!is_right)
+			broken("refused by the limit of %s on model %s: %" PRId64 " used, %" PRId64 " wanted", name_of(at), asked_model,
+			       on_model(m, at, asked_model, w), amount);
+	} else {
+		broken("refused by the rule \"%s\", which nobody made", why->rule);
+	}
+}

@@ -28,6 +28,7 @@ struct call {
 	uint64_t id;
 	int account; /* whose it was */
 	uint32_t slot;
+	const char *model;
 	enum call_state state;
 	nanousd amount, cost;
 	int64_t started_ns;
@@ -111,6 +112,15 @@ void model_look(struct model *m, const struct gate_account *rows, const struct g
  * over by now (unless has_moved: then who they belonged to cannot be told). Returns the least that is left in any of them.
  */
 nanousd model_granted(const struct model *m, int account, int64_t started_ns, bool has_moved);
+/*
+ * The rules of the account and those above it that the model knows: most per call, calls in flight, budgets for some models. Granted a call, or
+ * more for it: they must hold with it counted.
+ */
+void model_rules_hold(const struct model *m, const struct call *c, bool is_new);
+void model_rule_refused(const struct model *m, int account, const char *asked_model, nanousd amount, int64_t started_ns,
+			const struct refusal *why);
+nanousd model_most_per_call(const struct model *m, int account); /* INT64_MAX = any */
+bool model_has_model_limits(const struct model *m, int account);
 /* It was refused for want of money: is that so? */
 void model_refused(const struct model *m, int account, int64_t started_ns, nanousd more, const struct refusal *why);
 

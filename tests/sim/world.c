@@ -103,7 +103,9 @@ static void not_granted(struct world *w, const struct hold_request *r, int accou
 	}
 	if (result != -EDQUOT)
 		broken("a hold answered %d", result);
-	if (why->reason == REFUSAL_PAUSED) {
+	if (why->rule[0]) {
+		model_rule_refused(m, account, r->model, r->amount, m->seen_ns, why);
+	} else if (why->reason == REFUSAL_PAUSED) {
 		int at = name_find(why->account);
 
 		if (at == NOBODY || !m->places[at].spec.paused || !model_is_below(m, account, at))
@@ -122,13 +124,14 @@ static void not_granted(struct world *w, const struct hold_request *r, int accou
 /* Written ahead: the daemon tells the ledger of every hold. Here a tenth is forgotten, to see that nothing depends on it but power cuts. */
 static void tell_hold(struct world *w, struct call *c)
 {
-	struct ledger_hold h = { .call_id = c->id, .comm = "sim", .pid = 42, .cgroup_id = 77, .provider = "fake", .model = "mini",
+	struct ledger_hold h = { .call_id = c->id, .comm = "sim", .pid = 42, .cgroup_id = 77, .provider = "fake",
 				 .endpoint = ENDPOINT_OPENAI_CHAT, .amount = c->amount, .started_ns = c->started_ns };
 
 	if (LUCK(10))
 		return;
 	(void)snprintf(h.account, sizeof(h.account), "%s", name_of(c->account));
 	(void)snprintf(h.agent, sizeof(h.agent), "%s", name_of(c->account));
+	(void)snprintf(h.model, sizeof(h.model), "%s", c->model);
 	ledger_hold(w->ledger, &h);
 	c->told = c->amount;
 }
@@ -177,13 +180,14 @@ static void step_hold(struct world *w)
 		broken("the call began at %" PRId64 ", should be %" PRId64, (int64_t)h.started_realtime_ns, started_ns);
 	struct call *c = model_add_call(m);
 
-	*c = (struct call){ .id = id, .account = account, .slot = slot, .state = CALL_HELD, .amount = r.amount, .started_ns = started_ns };
+	*c = (struct call){ .id = id, .account = account, .slot = slot, .model = r.model, .state = CALL_HELD, .amount = r.amount, .started_ns = started_ns };
 	w->holds_given++;
 	model_look(m, w->rows, w->holds, LOOK_STRICT);
 	(void)model_granted(m, account, started_ns, false);
 	for (int at = account; at != NOBODY; at = m->places[at].parent)
 		if (m->places[at].spec.paused)
 			broken("granted, though %s is paused", name_of(at));
+	model_rules_hold(m, c, true);
 	tell_hold(w, c);
 	for (int at = account; at != NOBODY; at = m->places[at].parent)
 		for (int k = 0; k < WINDOW_TOTAL; k++) {
@@ -270,7 +274,9 @@ static void step_extend(struct world *w)
 		model_look(m, w->rows, w->holds, LOOK_STRICT);
 		if (r != -EDQUOT || at_least <= was)
 			broken("an extension answered %d", r);
-		if (!c->has_moved)
+		if (why.rule[0] && !c->has_moved)
+			model_rule_refused(m, c->account, c->model, strcmp(why.rule, "per_call") ? at_least - was : at_least, c->started_ns, &why);
+		else if (!c->has_moved)
 			model_refused(m, c->account, c->started_ns, at_least - was, &why);
 		return;
 	}
@@ -281,7 +287,8 @@ static void step_extend(struct world *w)
 	if (amount > was) {
 		nanousd left = model_granted(m, c->account, c->started_ns, c->has_moved);
 
-		if (amount < wish && left > 0 && !c->has_moved)
+		model_rules_hold(m, c, false);
+		if (amount < wish && amount < model_most_per_call(m, c->account) && left > 0 && !c->has_moved && !model_has_model_limits(m, c->account))
 			broken("extended to %" PRId64 " only, %" PRId64 " more would fit", amount, left);
 	}
 	if (c->told) {
@@ -298,7 +305,6 @@ static void offer_row(struct world *w, const struct call *c)
 		.pid = 42,
 		.cgroup_id = 77,
 		.provider = "fake",
-		.model = "mini",
 		.endpoint = ENDPOINT_OPENAI_CHAT,
 		.usage_known = true,
 		.held = c->amount,
@@ -311,6 +317,7 @@ static void offer_row(struct world *w, const struct call *c)
 
 	(void)snprintf(row.account, sizeof(row.account), "%s", name_of(c->account));
 	(void)snprintf(row.agent, sizeof(row.agent), "%s", name_of(c->account));
+	(void)snprintf(row.model, sizeof(row.model), "%s", c->model);
 	ledger_call(w->ledger, &row);
 }
 
@@ -393,6 +400,15 @@ static void change_spec(struct world *w, struct account_spec *s)
 		s->paused = !s->paused && LUCK(40);
 	if (LUCK(10))
 		s->floor = (nanousd)ROLL(100);
+	if (w->temper.rules && LUCK(30)) {
+		s->rules = (struct rules){ .per_call = LUCK(50) ? 0 : 1 + (nanousd)ROLL(20000), .calls_in_flight = LUCK(50) ? 0 : 1 + (int64_t)ROLL(12) };
+		s->rules.nmodel_limits = LUCK(50);
+		if (s->rules.nmodel_limits) {
+			(void)snprintf(s->rules.model_limits[0].models, RULES_GLOB_MAX, "%s", any_model(w));
+			any_limits(w, s->rules.model_limits[0].limits);
+			s->rules.model_limits[0].limits[WINDOW_TOTAL] = (nanousd)ROLL(200000);
+		}
+	}
 	if (w->temper.zones && LUCK(15)) {
 		(void)snprintf(s->zone, sizeof(s->zone), "%s", any_zone(w));
 		s->reset_minute = LUCK(50) ? 0 : (int32_t)ROLL(1440);
@@ -443,11 +459,19 @@ static void settle_doubts(struct world *w)
 	w->model.in_doubt = r < 0;
 }
 
+static void recount_models(struct world *w, uint32_t index)
+{
+	struct err e = { "" };
+
+	if (replay_models(w->budget, w->ledger, index, &e) < 0 && !w->flaky && !simdisk_is_dead(w->disk))
+		broken("limits on models could not be counted: %s", e.text);
+}
+
 /* A new account that could not be saved goes again, and the money that came with its name goes to where the ledger still sees it. */
 static void take_back(struct world *w, int name, const struct place *was)
 {
 	struct model *m = &w->model;
-	int counts_at = was->parent == NOBODY ? NOBODY : model_living(m, was->parent);
+	int p_was = m->places[name].parent, counts_at = was->parent == NOBODY ? NOBODY : model_living(m, was->parent);
 	struct account_spec spec = m->places[name].spec;
 	struct err e = { "" };
 
@@ -458,6 +482,10 @@ static void take_back(struct world *w, int name, const struct place *was)
 		broken("taking back %s: %s", name_of(name), e.text);
 	m->places[name] = *was;
 	settle_doubts(w);
+	if (p_was != NOBODY)
+		recount_models(w, m->places[p_was].index);
+	if (counts_at != NOBODY)
+		recount_models(w, m->places[counts_at].index);
 	if (simdisk_is_dead(w->disk))
 		return;
 	model_look(m, w->rows, w->holds, LOOK_LOOSE);
@@ -502,6 +530,7 @@ static void set_account(struct world *w, int name, const struct account_spec *sp
 	w->doubtful_was = was;
 	w->doubtful_new = *p;
 	settle_doubts(w);
+	recount_models(w, index);
 	if (simdisk_is_dead(w->disk))
 		return;
 	model_look(m, w->rows, w->holds, LOOK_LOOSE);
@@ -733,7 +762,7 @@ static const struct step {
 	{ step_audit, 1, offsetof(struct temper, syncs) },
 	{ step_fault, 1, offsetof(struct temper, faults) },
 	{ step_crash, 1, offsetof(struct temper, crashes) },
-	{ step_torn, 1, offsetof(struct temper, crashes) },
+	{ step_torn, 4, offsetof(struct temper, crashes) },
 };
 #define NSTEPS (sizeof(steps) / sizeof(steps[0]))
 

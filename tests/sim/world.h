@@ -22,7 +22,7 @@ bool dice_luck(struct dice *d, uint64_t percent);
 /* How often what happens: thrown anew for each world, so that some are calm, some crash all the time. */
 struct temper {
 	unsigned calls, tree, clock, crashes, faults, syncs;
-	bool zones, raises, small_limits;
+	bool zones, raises, small_limits, rules;
 };
 
 struct world {
