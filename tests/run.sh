@@ -92,7 +92,7 @@ e2e() {
     python_with_sdks || { echo "cannot install the Python SDKs"; count 0 1 0; return; }
     node_with_sdks || echo "cannot install the Node SDKs: their tests will be skipped"
     local xml=$reports/e2e.xml
-    PURSE_BUILD=$(realpath "$O") PURSE_CRASH_BUILD=$(realpath "$O-crash") "$O/venv/bin/python" -m pytest -q -rs --tb=short -p no:cacheprovider \
+    PURSE_BUILD=$(realpath "$O") PURSE_CRASH_BUILD=$(realpath "$O-crash") "$O/venv/bin/python" -m pytest -q -rs --tb=short -n "$(nproc)" --dist loadfile -p no:cacheprovider \
         --junitxml="$xml" "$@"
     [ -f "$xml" ] || { count 0 1 0; return; }
     # shellcheck disable=SC2046
@@ -121,9 +121,9 @@ mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 build
 case $part in
 unit) units ;;
-e2e) e2e tests/e2e tests/bypass ;;
+e2e) e2e tests/e2e tests/bypass tests/others ;;
 faults) e2e tests/faults ;;
 kernels) kernels ;;
-*) lint; units; e2e tests/e2e tests/bypass tests/faults; kernels ;;
+*) lint; units; e2e tests/e2e tests/bypass tests/others tests/faults; kernels ;;
 esac
 finish
