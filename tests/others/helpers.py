@@ -125,3 +125,34 @@ def never_below(w):
 def refused_by(text):
     error = json.loads(text)["error"]["purse"]
     return error.get("rule") or error["reason"]
+
+
+class Script:
+    """A world whose provider (scripted.py) says what a test writes down."""
+
+    def __init__(self, **kw):
+        self.w = None
+
+        def provider(chain, key):
+            folder = self.folder = worlds.pathlib.Path(chain).parent.parent
+            return [sys.executable, worlds.pathlib.Path(__file__).parent / "scripted.py", chain, key, worlds.PROVIDER4, folder, folder / "fake.log"]
+        self.w = worlds.World(agents=[], provider=provider, **kw).start()
+
+    def call(self, name, call, answer, bill, cut=False, kind="application/json"):
+        """What the client got, and the row. answer: one JSON value, or a list of the events of a stream."""
+        n = next(NUMBERS)
+        stream = isinstance(answer, list)
+        if stream:
+            events = [(f"event: {e['type']}\n" if "type" in e else "") + "data: " + (e if isinstance(e, str) else json.dumps(e)) + "\n\n" for e in answer]
+            body, kind = "".join(events).encode(), "text/event-stream"
+        else:
+            body = json.dumps(answer).encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nx-request-id: scripted-{n}\r\nrequest-id: scripted-{n}\r\nconnection: close\r\n"
+        head += "\r\n" if stream else f"content-length: {len(body)}\r\n\r\n"
+        if stream and cut:  # a told length that does not come
+            head = head.replace("\r\n\r\n", f"\r\ncontent-length: {len(body) + 100}\r\n\r\n")
+        (self.folder / f"answer-{n}").write_bytes(head.encode() + body)
+        (self.folder / f"answer-{n}.json").write_text(json.dumps({"bill": bill, "id": f"scripted-{n}", "cut": cut}))
+        _, text = ask(self.w, name, call, "-4", "-H", f"x-answer: answer-{n}")
+        seen = rows(self.w, name)
+        return text, (seen[0] if seen else None)
