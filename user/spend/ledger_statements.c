@@ -40,29 +40,22 @@
 	DB_USAGE(COMMA_ADD)
 
 /*
- * Groups. ?1: enum ledger_by; ?2, ?3: whole hours [from, to); ?4, ?5: nanoseconds before them; ?6, ?7: behind them; ?8, ?9: whole days;
- * ?10 … ?13: agent, provider, model, limit; ?14: account; ?15 … ?19: pid, cgroup, status, estimated, min cost.
+ * What is to be grouped, row by row: ledger_sums.c adds it up, since SQLite would sort all of it in memory first. ?1, ?2: whole hours [from,
+ * to); ?3, ?4: nanoseconds before them; ?5, ?6: behind them; ?7, ?8: whole days; ?9 … ?11: agent, provider, model; ?12: account; ?13 … ?17:
+ * pid, cgroup, status, estimated, min cost.
  */
-#define GROUP_FILTER "(?10 IS NULL OR agent = ?10) AND (?11 IS NULL OR provider = ?11) AND (?12 IS NULL OR model = ?12)"
-#define GROUP_KEYS \
-	"CASE WHEN ?1 & 1 THEN account END, CASE WHEN ?1 & 2 THEN agent END, CASE WHEN ?1 & 4 THEN provider END," \
-	" CASE WHEN ?1 & 8 THEN model END, CASE WHEN ?1 & 32 THEN at_s WHEN ?1 & 16 THEN at_s / 86400 * 86400 END," \
-	" CASE WHEN ?1 & 64 THEN pid END, CASE WHEN ?1 & 128 THEN cgroup_id END"
-#define GROUP_END " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 5, 11 DESC, 1, 2, 3, 4, 6, 7 LIMIT ?13"
+#define GROUP_FILTER "(?9 IS NULL OR agent = ?9) AND (?10 IS NULL OR provider = ?10) AND (?11 IS NULL OR model = ?11)"
 #define OF_CALLS "account, agent, provider, model, started_ns / 3600000000000 * 3600 AS at_s, pid, cgroup_id, " CALL_AS_SUM " FROM calls"
 #define OF_SUMS(at, table) "account, agent, provider, model, " at " AS at_s, 0 AS pid, 0 AS cgroup_id, " SUM_COLUMNS " FROM " table
 #define GROUPS(of_account) \
-	"SELECT " GROUP_KEYS "," SUMS " FROM (" \
-	"SELECT " OF_SUMS("hour_s", "hours") " WHERE " of_account " hour_s >= ?2 AND hour_s < ?3 AND " GROUP_FILTER \
-	" UNION ALL SELECT " OF_CALLS " WHERE " of_account " started_ns >= ?4 AND started_ns < ?5 AND " GROUP_FILTER \
-	" UNION ALL SELECT " OF_CALLS " WHERE " of_account " started_ns >= ?6 AND started_ns < ?7 AND " GROUP_FILTER \
-	" UNION ALL SELECT " OF_SUMS("day_s", "days") " WHERE " of_account " day_s >= ?8 AND day_s < ?9 AND " GROUP_FILTER \
-	")" GROUP_END
+	"SELECT " OF_SUMS("hour_s", "hours") " WHERE " of_account " hour_s >= ?1 AND hour_s < ?2 AND " GROUP_FILTER \
+	" UNION ALL SELECT " OF_CALLS " WHERE " of_account " started_ns >= ?3 AND started_ns < ?4 AND " GROUP_FILTER \
+	" UNION ALL SELECT " OF_CALLS " WHERE " of_account " started_ns >= ?5 AND started_ns < ?6 AND " GROUP_FILTER \
+	" UNION ALL SELECT " OF_SUMS("day_s", "days") " WHERE " of_account " day_s >= ?7 AND day_s < ?8 AND " GROUP_FILTER
 #define GROUPS_OF_CALLS(of_account) \
-	"SELECT " GROUP_KEYS "," SUMS " FROM (SELECT " OF_CALLS " WHERE " of_account " started_ns >= ?4 AND started_ns < ?7 AND" \
-	" (?10 IS NULL OR agent = ?10) AND (?11 IS NULL OR provider = ?11) AND (?12 IS NULL OR model = ?12) AND" \
-	" (?15 IS NULL OR pid = ?15) AND (?16 IS NULL OR cgroup_id = ?16) AND (?17 IS NULL OR status = ?17) AND" \
-	" (?18 IS NULL OR estimated = ?18) AND (?19 IS NULL OR cost_nanousd >= ?19))" GROUP_END
+	"SELECT " OF_CALLS " WHERE " of_account " started_ns >= ?3 AND started_ns < ?6 AND " GROUP_FILTER " AND" \
+	" (?13 IS NULL OR pid = ?13) AND (?14 IS NULL OR cgroup_id = ?14) AND (?15 IS NULL OR status = ?15) AND" \
+	" (?16 IS NULL OR estimated = ?16) AND (?17 IS NULL OR cost_nanousd >= ?17)"
 
 #define SUMS_OF_ROWS \
 	"SELECT account, started_ns / 3600000000000 * 3600 AS hour_s, provider, model, agent, count(*) AS n, sum(cost_nanousd) AS cost," \
@@ -145,9 +138,9 @@ const char *const ledger_statements[DB_STMT_COUNT] = {
 	[DB_CHANGES] = "SELECT at_ns, who, verb, subject, before, after FROM changes WHERE at_ns >= ?1 AND at_ns < ?2 AND"
 		       " (?6 IS NULL OR subject = ?6) ORDER BY id DESC LIMIT ?5",
 	[DB_GROUPS] = GROUPS(""),
-	[DB_GROUPS_OF_ACCOUNT] = GROUPS("account = ?14 AND"),
-	[DB_GROUPS_OF_CALLS] = GROUPS_OF_CALLS("(?14 IS NULL OR account = ?14) AND"),
-	[DB_GROUPS_OF_CALLS_OF_ACCOUNT] = GROUPS_OF_CALLS("account = ?14 AND"),
+	[DB_GROUPS_OF_ACCOUNT] = GROUPS("account = ?12 AND"),
+	[DB_GROUPS_OF_CALLS] = GROUPS_OF_CALLS("(?12 IS NULL OR account = ?12) AND"),
+	[DB_GROUPS_OF_CALLS_OF_ACCOUNT] = GROUPS_OF_CALLS("account = ?12 AND"),
 	/* Is there something of the range that only days know? */
 	[DB_HAS_DAYS] = "SELECT EXISTS(SELECT 1 FROM days WHERE day_s + 86400 > ?1 AND day_s < ?2 AND (?3 IS NULL OR provider = ?3) AND"
 			" (?4 IS NULL OR account = ?4) AND (?5 IS NULL OR agent = ?5) AND (?6 IS NULL OR model = ?6))",

@@ -6,8 +6,10 @@
 #include "spend/ledger_sums.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/str.h"
 #include "spend/ledger_db.h"
 
@@ -207,17 +209,93 @@ int ledger_models_between(struct ledger *l, const char *account, int64_t from_s,
 
 /* ---- groups */
 
-static void read_group(struct ledger_db *db, enum ledger_stmt s, struct ledger_group *ret)
+/* Groups that are being added up. The bytes before `sum` are the key: zeroed before they are filled. */
+struct groups {
+	struct map *by_key; /* -> struct ledger_group */
+	unsigned by;
+	bool is_short; /* of memory */
+};
+
+static void read_key(struct ledger_db *db, enum ledger_stmt s, unsigned by, struct ledger_group *ret)
 {
+	int64_t at_s = db_i64(db, s, 4);
+
 	memset(ret, 0, sizeof(*ret));
-	db_text(db, s, 0, ret->account, sizeof(ret->account));
-	db_text(db, s, 1, ret->agent, sizeof(ret->agent));
-	db_text(db, s, 2, ret->provider, sizeof(ret->provider));
-	db_text(db, s, 3, ret->model, sizeof(ret->model));
-	ret->at_s = db_i64(db, s, 4);
-	ret->pid = (uint32_t)db_i64(db, s, 5);
-	ret->cgroup_id = (uint64_t)db_i64(db, s, 6);
-	db_sum_read(db, s, 7, &ret->sum);
+	if (by & LEDGER_BY_ACCOUNT)
+		db_text(db, s, 0, ret->account, sizeof(ret->account));
+	if (by & LEDGER_BY_AGENT)
+		db_text(db, s, 1, ret->agent, sizeof(ret->agent));
+	if (by & LEDGER_BY_PROVIDER)
+		db_text(db, s, 2, ret->provider, sizeof(ret->provider));
+	if (by & LEDGER_BY_MODEL)
+		db_text(db, s, 3, ret->model, sizeof(ret->model));
+	if (by & (LEDGER_BY_DAY | LEDGER_BY_HOUR))
+		ret->at_s = by & LEDGER_BY_HOUR ? at_s : at_s / DAY_S * DAY_S;
+	if (by & LEDGER_BY_PID)
+		ret->pid = (uint32_t)db_i64(db, s, 5);
+	if (by & LEDGER_BY_CGROUP)
+		ret->cgroup_id = (uint64_t)db_i64(db, s, 6);
+}
+
+static void add_row(struct groups *g, struct ledger_db *db, enum ledger_stmt s)
+{
+	struct ledger_group row;
+
+	read_key(db, s, g->by, &row);
+	struct str key = { (const char *)&row, offsetof(struct ledger_group, sum) };
+	struct ledger_group *to = map_find(g->by_key, key);
+
+	db_sum_read(db, s, 7, &row.sum);
+	if (to) {
+		ledger_sum_add(&to->sum, &row.sum);
+		return;
+	}
+	to = malloc(sizeof(*to));
+	if (!to || map_put(g->by_key, key, to, NULL) < 0) {
+		free(to);
+		g->is_short = true;
+		return;
+	}
+	*to = row;
+}
+
+struct sorted {
+	const struct ledger_group **v;
+	size_t n;
+};
+
+static bool collect(void *ctx, struct str key, void *value)
+{
+	struct sorted *s = ctx;
+
+	(void)key;
+	s->v[s->n++] = value;
+	return true;
+}
+
+static int by_time_then_cost(const void *a, const void *b)
+{
+	const struct ledger_group *x = *(const struct ledger_group *const *)a, *y = *(const struct ledger_group *const *)b;
+
+	if (x->at_s != y->at_s)
+		return x->at_s < y->at_s ? -1 : 1;
+	if (x->sum.cost != y->sum.cost)
+		return x->sum.cost > y->sum.cost ? -1 : 1;
+	return memcmp(x, y, offsetof(struct ledger_group, sum));
+}
+
+static int tell_groups(const struct groups *g, int64_t limit, void (*fn)(void *ctx, const struct ledger_group *), void *ctx)
+{
+	struct sorted s = { .v = calloc(map_count(g->by_key) + 1, sizeof(*s.v)) };
+
+	if (!s.v)
+		return -ENOMEM;
+	map_each(g->by_key, collect, &s);
+	qsort(s.v, s.n, sizeof(*s.v), by_time_then_cost);
+	for (size_t i = 0; i < s.n && (limit <= 0 || (int64_t)i < limit); i++)
+		fn(ctx, s.v[i]);
+	free(s.v);
+	return 0;
 }
 
 /* Only the rows of calls know it. */
@@ -255,8 +333,7 @@ static int has_seen(struct ledger_db *db, const char *agent)
 	return r;
 }
 
-static int run_groups(struct ledger_db *db, const struct ledger_query *q, unsigned by, const struct range *g, bool of_calls,
-		      void (*fn)(void *ctx, const struct ledger_group *), void *ctx)
+static int run_groups(struct ledger_db *db, const struct ledger_query *q, const struct range *g, bool of_calls, struct groups *groups)
 {
 	const char *account = given(q->account) ? q->account : NULL;
 
@@ -271,22 +348,18 @@ static int run_groups(struct ledger_db *db, const struct ledger_query *q, unsign
 	enum ledger_stmt s = of_calls ? account ? DB_GROUPS_OF_CALLS_OF_ACCOUNT : DB_GROUPS_OF_CALLS
 				      : account ? DB_GROUPS_OF_ACCOUNT : DB_GROUPS;
 	const struct db_value values[] = {
-		DB_I(by), DB_I(g->hour_from_s), DB_I(g->hour_to_s), DB_I(g->head_from_ns), DB_I(g->head_to_ns), DB_I(g->tail_from_ns),
+		DB_I(g->hour_from_s), DB_I(g->hour_to_s), DB_I(g->head_from_ns), DB_I(g->head_to_ns), DB_I(g->tail_from_ns),
 		/* Of calls: all from the first to the last nanosecond. */
 		DB_I(of_calls && g->tail_to_ns < g->head_to_ns ? g->head_to_ns : g->tail_to_ns), DB_I(g->day_from_s), DB_I(g->day_to_s),
-		DB_T_OR_ANY(q->agent), DB_T_OR_ANY(q->provider), DB_T_OR_ANY(q->model), DB_I(q->limit > 0 ? q->limit : INT64_MAX),
-		DB_T_OR_ANY(account), DB_I_OR_ANY(q->pid, !q->pid), DB_I_OR_ANY(q->cgroup_id, !q->cgroup_id),
+		DB_T_OR_ANY(q->agent), DB_T_OR_ANY(q->provider), DB_T_OR_ANY(q->model), DB_T_OR_ANY(account), DB_I_OR_ANY(q->pid, !q->pid), DB_I_OR_ANY(q->cgroup_id, !q->cgroup_id),
 		DB_I_OR_ANY(q->status < 0 ? 0 : q->status, !q->status), DB_I_OR_ANY(1, !q->estimated),
 		DB_I_OR_ANY(q->min_cost, q->min_cost <= 0),
 	};
-	int r = db_start(db, s, values, of_calls ? 19 : account ? 14 : 13);
+	int r = db_start(db, s, values, of_calls ? 17 : account ? 12 : 11);
 
 	while (r == 0 && (r = db_next(db, s)) == 1) {
-		struct ledger_group group;
-
-		read_group(db, s, &group);
-		fn(ctx, &group);
-		r = 0;
+		add_row(groups, db, s);
+		r = groups->is_short ? -ENOMEM : 0;
 	}
 	db_end(db, s);
 	return r;
@@ -297,21 +370,27 @@ int ledger_groups(struct ledger *l, const struct ledger_query *q, unsigned by, v
 {
 	struct range g = range_of(q->since_s, q->until_s > 0 ? q->until_s : INT64_MAX);
 	bool of_calls = asks_for_calls(q, by), cuts_days = false, pruned = false;
+	struct groups groups = { .by = by };
 	struct ledger_db *db;
 	int r = db_open(ledger_path(l), DB_READ, DB_CHECK_HEADER, &db, e);
 
 	if (r < 0)
 		return r;
+	groups.by_key = map_new();
 	r = db_run(db, DB_BEGIN_VIEW, NULL, 0);
 	if (r == 0)
-		r = run_groups(db, q, by, &g, of_calls, fn, ctx);
+		r = groups.by_key ? run_groups(db, q, &g, of_calls, &groups) : -ENOMEM;
 	/* Days are in the answer as wholes; by hour, or where the range cuts one, they are not what was asked for. */
 	cuts_days = of_calls || (by & LEDGER_BY_HOUR) || g.from_s % DAY_S || (g.to_s != S_MAX && g.to_s % DAY_S);
 	if (r == 0 && cuts_days)
 		r = has_days(db, q, &g, &pruned);
 	if (r < 0)
-		(void)err_set(e, -r, "ledger %s: cannot be read: %s; see `purse audit`", ledger_path(l), db_error(db));
+		(void)err_set(e, -r, "ledger %s: cannot be read: %s; see `purse audit`", ledger_path(l),
+			      r == -ENOMEM ? "out of memory" : db_error(db));
 	db_close(db);
+	if (r == 0 && (r = tell_groups(&groups, q->limit, fn, ctx)) < 0)
+		(void)err_set(e, -r, "ledger: out of memory");
+	map_free(groups.by_key, free);
 	if (r == 0 && ret_pruned)
 		*ret_pruned = pruned;
 	return r;
