@@ -130,13 +130,16 @@ def refused_by(text):
 class Script:
     """A world whose provider (scripted.py) says what a test writes down."""
 
-    def __init__(self, **kw):
-        self.w = None
-
+    def __init__(self, more_prices=None, **kw):
         def provider(chain, key):
             folder = self.folder = worlds.pathlib.Path(chain).parent.parent
             return [sys.executable, worlds.pathlib.Path(__file__).parent / "scripted.py", chain, key, worlds.PROVIDER4, folder, folder / "fake.log"]
-        self.w = worlds.World(agents=[], provider=provider, **kw).start()
+        w = self.w = worlds.World(agents=[], provider=provider, **kw)
+        if more_prices:
+            (w.folder / "more.yaml").write_text(more_prices)
+            w.extra["prices"] = [str(w.folder / "prices.yaml"), str(w.folder / "more.yaml")]
+            w.write_config()
+        w.start()
 
     def call(self, name, call, answer, bill, cut=False, kind="application/json"):
         """What the client got, and the row. answer: one JSON value, or a list of the events of a stream."""
