@@ -54,6 +54,7 @@ struct look {
 	void *ctx;
 	uint64_t agent;
 	struct gate *gate;
+	int error;
 };
 
 static void look_at(const struct look *l, int pid, int tid)
@@ -122,14 +123,17 @@ static bool look_at_agent(void *ctx, uint64_t cgroup_id, const struct gate_agent
 	l->agent = cgroup_id;
 	if (dir >= 0)
 		look_below(l, dir, 0);
+	else if (dir != -ESTALE && dir != -ENOENT)
+		l->error = dir;
 	return true;
 }
 
-void netns_look_agents(struct gate *g, netns_see_fn see, void *ctx)
+int netns_look_agents(struct gate *g, netns_see_fn see, void *ctx)
 {
 	struct look l = { .see = see, .ctx = ctx, .gate = g };
 
 	gate_each_agent(g, look_at_agent, &l);
+	return l.error;
 }
 
 int netns_look_process(int pid, netns_see_fn see, void *ctx)
@@ -143,7 +147,8 @@ int netns_look_process(int pid, netns_see_fn see, void *ctx)
 
 	if (!d)
 		return -ESRCH;
-	while ((entry = readdir(d)))
+	/* The first one is the process itself. */
+	for (int n = 0; n < NETNS_THREADS_MAX + 2 && (entry = readdir(d)); n++)
 		if (entry->d_name[0] != '.')
 			look_at(&l, pid, atoi(entry->d_name));
 	(void)closedir(d);
@@ -199,24 +204,30 @@ static int listen_on(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
 	return 0;
 }
 
-static int describe_here(struct netns_listener *l)
+static int ask_here(uint64_t *ret_cookie, bool *ret_loopback_is_up)
 {
 	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct ifreq lo = { .ifr_name = "lo" };
-	socklen_t len = sizeof(l->cookie);
+	socklen_t len = sizeof(*ret_cookie);
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &l->cookie, &len) < 0)
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &len) < 0)
 		return -errno;
-	l->is_loopback_down = ioctl(fd, SIOCGIFFLAGS, &lo) < 0 || !(lo.ifr_flags & IFF_UP);
+	*ret_loopback_is_up = ioctl(fd, SIOCGIFFLAGS, &lo) == 0 && (lo.ifr_flags & IFF_UP);
 	return 0;
 }
 
-static int listen_here(uint16_t port, struct netns_listener *l)
+static int listen_here(bool is_abroad, uint16_t port, struct netns_listener *l)
 {
-	int r = describe_here(l);
+	bool loopback_is_up = false;
+	int r = ask_here(&l->cookie, &loopback_is_up);
 
 	if (r < 0)
 		return r;
+	/* One can listen on 127.0.0.1 all the same, but who is sent there waits in vain until a timeout. */
+	if (is_abroad && !loopback_is_up) {
+		l->why4 = l->why6 = ENETDOWN;
+		return 0;
+	}
 	if (l->fd4 < 0)
 		l->why4 = -listen_on(AF_INET, port, &l->fd4, &l->port4);
 	if (l->fd6 < 0)
@@ -234,7 +245,7 @@ static void *visit_run(void *arg)
 {
 	struct visit *v = arg;
 
-	v->result = setns(v->ns, CLONE_NEWNET) < 0 ? -errno : listen_here(v->port, v->l);
+	v->result = setns(v->ns, CLONE_NEWNET) < 0 ? -errno : listen_here(true, v->port, v->l);
 	return NULL;
 }
 
@@ -244,7 +255,7 @@ int netns_listen(int ns, uint16_t port, struct netns_listener *l)
 	pthread_t thread;
 
 	if (ns < 0)
-		return listen_here(port, l);
+		return listen_here(false, port, l);
 	int r = pthread_create(&thread, NULL, visit_run, &v);
 
 	if (r)

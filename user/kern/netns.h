@@ -31,9 +31,13 @@ struct netns_seen {
 typedef void (*netns_see_fn)(void *ctx, const struct netns_seen *s);
 
 int netns_own(struct netns_id *ret); /* of the calling thread */
-/* Every process of every enrolled cgroup and of those below; the same namespace comes many times. Any thread. */
-void netns_look_agents(struct gate *g, netns_see_fn see, void *ctx);
-/* Every thread of one process: one of them may have gone elsewhere alone. -ESRCH: it is gone. */
+/*
+ * Every process of every enrolled cgroup and of those below; the same namespace comes many times. Any thread. Negative
+ * errno: the cgroups cannot be opened by their ids (CAP_DAC_READ_SEARCH).
+ */
+int netns_look_agents(struct gate *g, netns_see_fn see, void *ctx);
+/* The threads of one process, NETNS_THREADS_MAX at most: one of them may have gone elsewhere alone. -ESRCH: it is gone. */
+#define NETNS_THREADS_MAX 256
 int netns_look_process(int pid, netns_see_fn see, void *ctx);
 /* A descriptor of what was seen, for netns_listen. -ESTALE: it has gone somewhere else meanwhile. */
 int netns_open(const struct netns_seen *s);
@@ -44,12 +48,11 @@ struct netns_listener {
 	int why4, why6;
 	uint16_t port4, port6;
 	uint64_t cookie;
-	bool is_loopback_down; /* 127.0.0.1 can be listened on all the same; nobody gets there until the device is up */
 };
 #define NETNS_LISTENER_NONE { .fd4 = -1, .fd6 = -1 }
 /*
  * Listens in the namespace `ns` (-1 = the caller's own) on `port` (0 = the kernel picks); fills in what *l has not yet. A family
- * that cannot be had there is no error: mostly there is no ::1. Negative errno: nothing could be asked there.
+ * that cannot be had there is no error: no ::1, or a loopback device that is down (ENETDOWN; in another namespace only). Negative errno: nothing could be asked there.
  */
 int netns_listen(int ns, uint16_t port, struct netns_listener *l);
 

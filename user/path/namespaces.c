@@ -24,8 +24,10 @@
 /* Between looks at every agent's processes: so long, or longer where a look takes more than a hundredth of it. */
 #define LOOK_EVERY_NS (1000 * MS)
 #define LOOK_SHARE 100
-/* After a denial by a process that is gone: at most so often. */
+/* After a denial by a process that is gone: at most so often, or a tenth of the time. */
 #define LOOK_AGAIN_NS (50 * MS)
+/* Who is refused over and over makes us look over and over: a fifth of the time at most. */
+#define HINT_SHARE 4
 #define RETRY_FIRST_NS (1000 * MS)
 #define RETRY_LAST_NS (60000 * MS)
 #define HINTS_MAX 64
@@ -53,7 +55,7 @@ struct namespaces {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* hints, is_stopping */
-	bool is_stopping;
+	bool is_stopping, is_running;
 	struct hint hints[HINTS_MAX];
 	size_t nhints;
 	/* Written by the thread under the lock; it reads them without. */
@@ -63,8 +65,10 @@ struct namespaces {
 	/* The thread's own. */
 	struct hint hint; /* what is looked into; pid 0 = a round */
 	size_t last;      /* index of the last hit: processes of one namespace come together */
-	bool is_told_full;
-	int64_t now_ns, round_ns, next_ns;
+	bool is_told_full, is_told_blind;
+	int64_t now_ns, round_ns, next_ns; /* of this look; begin of the last round; when the next one is due */
+	int64_t rest_ns;    /* hints wait until then */
+	int64_t soonest_ns; /* no round before */
 };
 
 /* ---- one namespace */
@@ -89,8 +93,8 @@ static void tell(struct namespaces *n, struct place *p, bool is_new)
 		return;
 	if (lacks && !is_first) {
 		p->is_told = true;
-		if (p->l.is_loopback_down)
-			(void)snprintf(missing, sizeof(missing), "; its loopback device is down: no connection arrives until it is up");
+		if (!p->on4 && p->l.why4 == ENETDOWN)
+			(void)snprintf(missing, sizeof(missing), "; its loopback device is down: connections from there are denied until it is up");
 		else
 			(void)snprintf(missing, sizeof(missing), "; no listener on %s (%s): connections from there to %s are denied",
 				       p->on4 ? "::1" : "127.0.0.1", strerror(p->on4 ? p->l.why6 : p->l.why4), p->on4 ? "IPv6" : "IPv4");
@@ -278,7 +282,12 @@ static void look_round(struct namespaces *n)
 
 	n->hint = (struct hint){ 0 };
 	n->now_ns = n->round_ns = clock_boot_ns();
-	netns_look_agents(n->gate, see, n);
+	int r = netns_look_agents(n->gate, see, n);
+
+	if (r < 0 && !n->is_told_blind)
+		log_error("egress", "cannot look where the agents' processes are (%s): a network namespace is found only after a refusal there",
+			  strerror(-r));
+	n->is_told_blind = r < 0;
 	for (size_t i = 0; i < n->nplaces; i++)
 		/* A thread may be there alone, and the list of processes does not show it. */
 		if (n->places[i].seen_ns != n->now_ns)
@@ -289,6 +298,7 @@ static void look_round(struct namespaces *n)
 	n->is_told_full = n->is_told_full && n->nplaces > NAMESPACES_OF_AGENT_MAX / 2;
 	end = clock_boot_ns();
 	share = LOOK_SHARE * (end - n->round_ns);
+	n->soonest_ns = end + (share / 10 > LOOK_AGAIN_NS ? share / 10 : LOOK_AGAIN_NS);
 	n->next_ns = end + (share > LOOK_EVERY_NS ? share : LOOK_EVERY_NS);
 }
 
@@ -297,26 +307,36 @@ static void look_into(struct namespaces *n, const struct hint *hint)
 	n->hint = *hint;
 	n->now_ns = clock_boot_ns();
 	/* Gone already: what it was denied for another of its kind may ask for at once, so all are looked at soon. */
-	if (netns_look_process(hint->pid, see, n) < 0 && n->next_ns > n->round_ns + LOOK_AGAIN_NS)
-		n->next_ns = n->round_ns + LOOK_AGAIN_NS;
+	if (netns_look_process(hint->pid, see, n) < 0 && n->next_ns > n->soonest_ns)
+		n->next_ns = n->soonest_ns;
+}
+
+static struct timespec until(int64_t left_ns)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += left_ns % (1000 * MS);
+	t.tv_sec += left_ns / (1000 * MS) + t.tv_nsec / (1000 * MS);
+	t.tv_nsec %= 1000 * MS;
+	return t;
 }
 
 /* Until there is something to look into or a round is due. Returns false to end. */
 static bool wait_for_work(struct namespaces *n, struct hint *ret, size_t *ret_n)
 {
-	int64_t left = n->next_ns - clock_boot_ns();
-	struct timespec until;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	if (left > 0) {
-		until.tv_nsec += left % (1000 * MS);
-		until.tv_sec += left / (1000 * MS) + until.tv_nsec / (1000 * MS);
-		until.tv_nsec %= 1000 * MS;
-	}
 	(void)pthread_mutex_lock(&n->lock);
-	while (!n->is_stopping && n->nhints == 0 && left > 0 &&
-	       pthread_cond_timedwait(&n->changed, &n->lock, &until) == 0)
-		;
+	while (!n->is_stopping) {
+		int64_t now = clock_boot_ns(), when = n->next_ns;
+
+		if (now >= n->next_ns || (n->nhints && now >= n->rest_ns))
+			break;
+		if (n->nhints && n->rest_ns < when)
+			when = n->rest_ns;
+		struct timespec t = until(when - now);
+
+		(void)pthread_cond_timedwait(&n->changed, &n->lock, &t);
+	}
 	bool goes_on = !n->is_stopping;
 
 	memcpy(ret, n->hints, n->nhints * sizeof(*ret));
@@ -333,9 +353,13 @@ static void *run(void *arg)
 	size_t count = 0;
 
 	while (wait_for_work(n, hints, &count)) {
+		int64_t begin = clock_boot_ns(), end;
+
 		for (size_t i = 0; i < count; i++)
 			look_into(n, &hints[i]);
-		if (clock_boot_ns() >= n->next_ns)
+		end = clock_boot_ns();
+		n->rest_ns = end + HINT_SHARE * (end - begin);
+		if (end >= n->next_ns)
 			look_round(n);
 	}
 	return NULL;
@@ -350,9 +374,9 @@ void namespaces_look(struct namespaces *n, uint64_t agent, int pid)
 	(void)pthread_mutex_lock(&n->lock);
 	for (size_t i = 0; i < n->nhints; i++)
 		is_known = is_known || n->hints[i].pid == pid;
-	/* More than that at once: the round finds them. */
+	/* More than that at once: a round, as if the process were gone already. */
 	if (!is_known && n->nhints < HINTS_MAX)
-		n->hints[n->nhints++] = (struct hint){ .agent = agent, .pid = pid };
+		n->hints[n->nhints++] = (struct hint){ .agent = agent, .pid = n->nhints < HINTS_MAX - 1 ? pid : 0 };
 	(void)pthread_cond_signal(&n->changed);
 	(void)pthread_mutex_unlock(&n->lock);
 }
@@ -376,11 +400,88 @@ size_t namespaces_list(struct namespaces *n, struct path_namespace *ret, size_t 
 	return count;
 }
 
+static int run_thread(struct namespaces *n)
+{
+	sigset_t all, before;
+
+	/* Signals are the main thread's. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	int r = -pthread_create(&n->thread, NULL, run, n);
+
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	n->is_running = r == 0;
+	return r;
+}
+
+/* ---- a hand-over */
+
+void namespaces_pause(struct namespaces *n)
+{
+	(void)pthread_mutex_lock(&n->lock);
+	n->is_stopping = true;
+	(void)pthread_cond_signal(&n->changed);
+	(void)pthread_mutex_unlock(&n->lock);
+	if (n->is_running)
+		(void)pthread_join(n->thread, NULL);
+	n->is_running = false;
+}
+
+int namespaces_resume(struct namespaces *n)
+{
+	n->is_stopping = false;
+	return n->is_running ? 0 : run_thread(n);
+}
+
+void namespaces_each(struct namespaces *n, void (*fn)(void *ctx, const struct path_inherited *one), void *ctx)
+{
+	for (size_t i = 0; i < n->nplaces; i++) {
+		const struct place *p = &n->places[i];
+		struct path_inherited one = {
+			.fd4 = p->on4 ? p->on4->fd : -1, .fd6 = p->on6 ? p->on6->fd : -1, .port4 = p->l.port4, .port6 = p->l.port6,
+			.cookie = p->l.cookie, .dev = p->id.dev, .ino = p->id.ino, .agent = p->agent, .pid = p->pid, .tid = p->tid,
+		};
+
+		if (p->on4 || p->on6)
+			fn(ctx, &one);
+	}
+}
+
+static int adopt(struct namespaces *n, const struct path_inherited *one)
+{
+	struct listenings *all = path_listenings(n->path);
+	struct place *p = n->nplaces < NAMESPACES_MAX ? &n->places[n->nplaces] : NULL;
+
+	if (!p)
+		return -E2BIG;
+	*p = (struct place){ .id = { .dev = one->dev, .ino = one->ino }, .l = NETNS_LISTENER_NONE, .agent = one->agent, .pid = one->pid,
+			     .tid = one->tid, .seen_ns = clock_boot_ns() };
+	p->l.cookie = one->cookie;
+	p->l.port4 = one->port4;
+	p->l.port6 = one->port6;
+	n->nplaces++;
+	p->on4 = one->fd4 >= 0 ? listenings_add(all, one->fd4, one->cookie) : NULL;
+	p->on6 = one->fd6 >= 0 ? listenings_add(all, one->fd6, one->cookie) : NULL;
+	return (one->fd4 < 0) == !p->on4 && (one->fd6 < 0) == !p->on6 ? 0 : -ENOMEM;
+}
+
+static int adopt_all(struct namespaces *n)
+{
+	const struct path_options *o = path_options_of(n->path);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < o->ninherited; i++)
+		if (!o->inherited[i].is_own)
+			r = adopt(n, &o->inherited[i]);
+	if (o->ninherited)
+		path_wake_workers(n->path);
+	return r;
+}
+
 int namespaces_start(struct path *p, struct namespaces **ret, struct err *e)
 {
 	struct namespaces *n = calloc(1, sizeof(*n));
 	pthread_condattr_t attr;
-	sigset_t all, before;
 
 	if (!n || !(n->places = calloc(NAMESPACES_MAX, sizeof(*n->places)))) {
 		free(n);
@@ -396,13 +497,10 @@ int namespaces_start(struct path *p, struct namespaces **ret, struct err *e)
 
 	int r = netns_own(&n->own);
 
-	if (r == 0) {
-		/* Signals are the main thread's. */
-		(void)sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		r = -pthread_create(&n->thread, NULL, run, n);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
+	if (r == 0)
+		r = adopt_all(n);
+	if (r == 0)
+		r = run_thread(n);
 	if (r < 0) {
 		free(n->places);
 		free(n);
@@ -417,11 +515,7 @@ void namespaces_stop(struct namespaces *n)
 {
 	if (!n)
 		return;
-	(void)pthread_mutex_lock(&n->lock);
-	n->is_stopping = true;
-	(void)pthread_cond_signal(&n->changed);
-	(void)pthread_mutex_unlock(&n->lock);
-	(void)pthread_join(n->thread, NULL);
+	namespaces_pause(n);
 	(void)pthread_cond_destroy(&n->changed);
 	(void)pthread_mutex_destroy(&n->lock);
 	free(n->places);
