@@ -38,7 +38,8 @@ def serve(s):
         name = fields["x-answer"]
         s.sendall((folder / name).read_bytes())
         bill = json.loads((folder / (name + ".json")).read_text())
-        write(bill=bill["bill"], id=bill["id"])
+        if method == "POST":
+            write(bill=bill["bill"], id=bill["id"])
         if not bill.get("cut"):
             s.unwrap()
     except OSError:
