@@ -35,6 +35,7 @@
 #include "spend/price.h"
 #include "spend/replay.h"
 #include "wire/ca.h"
+#include "wire/tls.h"
 
 #define DRAIN_MS 5000
 #define FLOW_MAX_AGE_NS (30 * INT64_C(1000000000))
@@ -295,12 +296,33 @@ static void stop_agents(struct daemon *d)
 
 static int start_endpoints(struct daemon *d, struct err *e)
 {
-	return endpoints_new(d->config, d->gate, d->loop, &d->endpoints, e);
+	const char *extra = d->config->upstream_ca[0] ? d->config->upstream_ca : NULL;
+	unsigned char own[2][32];
+	struct tls_ctx *client = NULL;
+	int r = endpoints_new(d->config, d->gate, d->loop, &d->endpoints, e);
+
+	if (r < 0)
+		return r;
+	/* What proves an address is what a call to the provider is verified with. */
+	memcpy(own[0], ca_issuer_key_sha256(d->ca), 32);
+	memcpy(own[1], ca_root_key_sha256(d->ca), 32);
+	r = tls_client_ctx_new(extra, (const unsigned char (*)[32])own, 2, &client, e);
+	if (r == 0)
+		r = endpoints_prove_with(d->endpoints, client, e);
+	tls_ctx_unref(client);
+	if (r < 0)
+		endpoints_free(d->endpoints);
+	return r;
 }
 
 static void stop_endpoints(struct daemon *d)
 {
 	endpoints_free(d->endpoints);
+}
+
+static void sighted(void *ctx, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed)
+{
+	endpoints_sighted(ctx, provider, name, addr, port, listed);
 }
 
 static struct path_provider *providers_of(const struct config *c)
@@ -313,7 +335,7 @@ static struct path_provider *providers_of(const struct config *c)
 		p[i] = (struct path_provider){
 			.name = from->name, .ops = provider_find(from->dialect), .hosts = from->hosts.v,
 			.nhosts = from->hosts.n, .prefix = from->prefix, .port = (uint16_t)from->port, .addrs = from->addrs,
-			.naddrs = from->addresses.n, .prices_as = from->prices_as, .multiplier_pct = (int)from->price_percent,
+			.naddrs = from->naddrs, .prices_as = from->prices_as, .multiplier_pct = (int)from->price_percent,
 			.output_rate = from->output_rate, .drain_on_abort = from->on_abort == CONFIG_DRAIN,
 			.drain_ms = from->drain_for_ns / 1000000,
 		};
@@ -324,7 +346,9 @@ static struct path_provider *providers_of(const struct config *c)
 static int start_path(struct daemon *d, struct err *e)
 {
 	const struct config *c = d->config;
-	struct path_env env = { .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca };
+	struct path_env env = {
+		.gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca, .sighted = sighted, .sighted_ctx = d->endpoints,
+	};
 
 	gate_set_policy(d->gate, c->others == CONFIG_DENY, c->capture_ports.v, c->capture_ports.n,
 			(uint64_t)c->heartbeat_stale_ns);
@@ -407,7 +431,7 @@ static void describe(void *ctx, struct daemon_view *ret)
 		size_t offset;
 	} counts[] = {
 #define COUNT(member) { #member, offsetof(struct path_counts, member) }
-		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(tls_failed), COUNT(tls_distrusted),
+		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(plain_http), COUNT(tls_failed), COUNT(tls_distrusted),
 		COUNT(exchanges), COUNT(exchanges_open), COUNT(refused), COUNT(forwarded), COUNT(free_calls),
 		COUNT(upstream_conns), COUNT(upstream_reused), COUNT(upstream_failed), COUNT(settled), COUNT(estimated),
 		COUNT(overruns), COUNT(namespaces),

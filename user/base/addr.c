@@ -56,3 +56,85 @@ const char *addr_show(const uint8_t addr[16], char *ret, size_t size)
 		(void)snprintf(ret, size, "?");
 	return ret;
 }
+
+/* ---- ranges */
+
+static bool has_bits_behind(const struct addr_net *n)
+{
+	for (unsigned i = n->prefixlen; i < 128; i++)
+		if (n->addr[i / 8] & (0x80 >> i % 8))
+			return true;
+	return false;
+}
+
+bool addr_parse_net(const char *text, struct addr_net *ret)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	char host[ADDR_TEXT_MAX];
+	struct in_addr v4;
+	struct in6_addr v6;
+	unsigned len = 0;
+
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	*ret = (struct addr_net){ .prefixlen = 128 };
+	bool is_v4 = inet_pton(AF_INET, host, &v4) == 1;
+	if (!is_v4 && inet_pton(AF_INET6, host, &v6) != 1)
+		return false;
+	memcpy(ret->addr, is_v4 ? v4_mapped : v6.s6_addr, is_v4 ? sizeof(v4_mapped) : 16);
+	if (is_v4)
+		memcpy(ret->addr + sizeof(v4_mapped), &v4, 4);
+	if (!slash)
+		return true;
+	for (const char *p = slash + 1; *p; p++) {
+		if (*p < '0' || *p > '9' || p - slash > 3)
+			return false;
+		len = len * 10 + (unsigned)(*p - '0');
+	}
+	if (!slash[1] || len > (is_v4 ? 32 : 128))
+		return false;
+	ret->prefixlen = len + (is_v4 ? 96 : 0);
+	return !has_bits_behind(ret);
+}
+
+bool addr_in_net(const uint8_t addr[16], const struct addr_net *net)
+{
+	unsigned whole = net->prefixlen / 8, bits = net->prefixlen % 8;
+
+	if (memcmp(addr, net->addr, whole) != 0)
+		return false;
+	return !bits || ((addr[whole] ^ net->addr[whole]) >> (8 - bits)) == 0;
+}
+
+const char *addr_show_net(const struct addr_net *net, char *ret, size_t size)
+{
+	bool v4 = addr_is_v4(net->addr) && net->prefixlen >= 96;
+	size_t n = strlen(addr_show(net->addr, ret, size));
+
+	if (net->prefixlen < 128)
+		(void)snprintf(ret + n, size - n, "/%u", net->prefixlen - (v4 ? 96 : 0));
+	return ret;
+}
+
+bool addr_nat64(const struct addr_net *v4, const struct addr_net *prefix, struct addr_net *ret)
+{
+	unsigned len = prefix->prefixlen, at = len / 8, bits = v4->prefixlen - 96;
+
+	if (v4->prefixlen < 96 || v4->prefixlen > 128 || !addr_is_v4(v4->addr) ||
+	    (len != 96 && (len % 8 || len < 32 || len > 64)))
+		return false;
+	*ret = *prefix;
+	/* Byte 8 stays zero: the v4 bytes go around it. */
+	for (unsigned i = 0; i < 4; i++, at++) {
+		at += at == 8;
+		ret->addr[at] = v4->addr[12 + i];
+	}
+	ret->prefixlen = len + bits + (len < 96 && len + bits > 64 ? 8 : 0);
+	/* With prefixes other than 96 zeros follow (the suffix); a single address is just that. */
+	if (bits == 32)
+		ret->prefixlen = 128;
+	return true;
+}

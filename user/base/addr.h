@@ -20,4 +20,21 @@ struct sockaddr_storage addr_to_sockaddr(const uint8_t addr[16], uint16_t port);
 /* "198.51.100.7" or "2001:db8::1"; "?" when ret is too small. Returns ret. */
 const char *addr_show(const uint8_t addr[16], char *ret, size_t size);
 
+/* A range; 128 = one address. prefixlen counts over all 16 bytes: 198.51.100.0/24 has 120. Bits behind it are zero. */
+struct addr_net {
+	uint8_t addr[16];
+	unsigned prefixlen;
+};
+#define ADDR_NET_TEXT_MAX (ADDR_TEXT_MAX + 4)
+/* "198.51.100.7", "198.51.100.0/24", "2001:db8::/32". false: not such a text, or bits are set behind the prefix. */
+bool addr_parse_net(const char *text, struct addr_net *ret);
+bool addr_in_net(const uint8_t addr[16], const struct addr_net *net);
+/* The range without "/N" when it is one address. */
+const char *addr_show_net(const struct addr_net *net, char *ret, size_t size);
+/*
+ * Where a NAT64 with this prefix (length 32, 40, 48, 56, 64 or 96) puts a v4 address or range (RFC 6052 2.2). false: not v4, wider than
+ * all of v4, or another length.
+ */
+bool addr_nat64(const struct addr_net *v4, const struct addr_net *prefix, struct addr_net *ret);
+
 #endif

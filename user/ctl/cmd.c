@@ -20,6 +20,7 @@ const struct command commands[] = {
 	{ "ledger", "[export|prune] [flags]", "calls, refusals and changes on record", NULL, cmd_ledger },
 	{ "alerts", "[test NAME]", "who was told of what, and whether it arrived", NULL, cmd_alerts },
 	{ "events", "[-f]", "what the gate refused lately", NULL, cmd_events },
+	{ "endpoints", "", "LLM addresses that the gate knows, and how it knows them", NULL, cmd_endpoints },
 	{ "prices", "[show MODEL|history MODEL|import FILE] [flags]", "the price list", NULL, cmd_prices },
 	{ "estimate", "FILE|- [--provider P] [--endpoint E]", "what a request body would cost, without sending it", NULL, cmd_estimate },
 	{ "trust", "install|env|show", "how clients come to trust purse's certificates", NULL, cmd_trust },

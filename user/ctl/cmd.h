@@ -58,6 +58,7 @@ int cmd_status(struct cli *cli, const struct command *self, char **argv);
 int cmd_agent(struct cli *cli, const struct command *self, char **argv);
 int cmd_account(struct cli *cli, const struct command *self, char **argv);
 int cmd_ledger(struct cli *cli, const struct command *self, char **argv);
+int cmd_endpoints(struct cli *cli, const struct command *self, char **argv);
 int cmd_alerts(struct cli *cli, const struct command *self, char **argv);
 int cmd_events(struct cli *cli, const struct command *self, char **argv);
 int cmd_prices(struct cli *cli, const struct command *self, char **argv);

@@ -175,28 +175,29 @@ static int read_table(struct config_reading *r, const struct config_table *t, co
 
 /* ---- the whole */
 
-static void put_addresses(struct config_reading *r, struct config_provider *p, int *ret)
+static int keep_nets(struct config_reading *r, const struct config_texts *texts, struct addr_net **ret)
 {
-	void *mem;
+	void *mem = NULL;
+	int r0 = config_keep_array(r, texts->n, sizeof(struct addr_net), &mem);
 
-	if (*ret == 0)
-		*ret = config_keep_array(r, p->addresses.n, sizeof(struct sockaddr_storage), &mem);
-	if (*ret < 0)
-		return;
+	*ret = mem;
+	for (size_t i = 0; r0 == 0 && i < texts->n; i++)
+		ASSERT(addr_parse_net(texts->v[i], &(*ret)[i]));
+	return r0;
+}
+
+static int put_addresses(struct config_reading *r, struct config_provider *p)
+{
+	void *mem = NULL;
+	int ret = keep_nets(r, &p->addresses, &p->nets);
+
+	if (ret == 0)
+		ret = config_keep_array(r, p->addresses.n, sizeof(struct sockaddr_storage), &mem);
 	p->addrs = mem;
-	for (size_t i = 0; i < p->addresses.n; i++) {
-		struct sockaddr_in *in = (struct sockaddr_in *)&p->addrs[i];
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&p->addrs[i];
-
-		if (inet_pton(AF_INET, p->addresses.v[i], &in->sin_addr) == 1) {
-			in->sin_family = AF_INET;
-			in->sin_port = htons((uint16_t)p->port);
-		} else {
-			ASSERT(inet_pton(AF_INET6, p->addresses.v[i], &in6->sin6_addr) == 1);
-			in6->sin6_family = AF_INET6;
-			in6->sin6_port = htons((uint16_t)p->port);
-		}
-	}
+	for (size_t i = 0; ret == 0 && i < p->addresses.n; i++)
+		if (p->nets[i].prefixlen == 128)
+			p->addrs[p->naddrs++] = addr_to_sockaddr(p->nets[i].addr, (uint16_t)p->port);
+	return ret;
 }
 
 /* Run from the folder it was built in, purse finds the shipped list beside the program. */
@@ -251,7 +252,9 @@ static int read_all(const char *name, const struct yaml *y, struct config *c, st
 	if (ret == 0)
 		put_unsaid(c);
 	for (size_t i = 0; ret == 0 && i < c->providers.n; i++)
-		put_addresses(&r, &c->providers.v[i], &ret);
+		ret = put_addresses(&r, &c->providers.v[i]);
+	if (ret == 0)
+		ret = keep_nets(&r, &c->nat64_prefixes, &c->nat64);
 	if (ret == 0)
 		ret = find_shipped_prices(&r, c);
 	return ret < 0 ? ret : config_check(y, root, c, e);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/addr.h"
 #include "base/err.h"
 #include "gate_abi.h"
 #include "terms.h"
@@ -32,7 +33,9 @@ struct config_provider {
 	const char *prefix;
 	int64_t port;
 	struct config_texts addresses; /* as written */
-	struct sockaddr_storage *addrs; /* the same, with `port` set; addresses.n of them */
+	struct addr_net *nets; /* the same; addresses.n of them */
+	struct sockaddr_storage *addrs; /* those that are no ranges, with `port` set: what is dialled */
+	size_t naddrs;
 	int64_t class; /* enum config_class */
 	const char *prices_as; /* never "": the name by default */
 	int64_t price_percent;
@@ -105,6 +108,8 @@ struct config {
 	int64_t others; /* enum config_others */
 	int64_t heartbeat_stale_ns, connect_timeout_ns, response_timeout_ns;
 	int64_t body_max_bytes;
+	struct config_texts nat64_prefixes; /* as written */
+	struct addr_net *nat64; /* the same */
 	const char *upstream_ca; /* "" = system roots only */
 	bool http2;
 	const char *timezone; /* "" = UTC */

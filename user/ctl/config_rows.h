@@ -31,7 +31,8 @@ enum config_type {
 	CONFIG_PERCENTS, /* the same, 1..100 */
 	CONFIG_PATHS,    /* struct config_texts, absolute */
 	CONFIG_HOSTS,    /* struct config_texts, host names in lower case */
-	CONFIG_ADDRESSES, /* struct config_texts, IP addresses */
+	CONFIG_ADDRESSES, /* struct config_texts, IP addresses and ranges */
+	CONFIG_NAT64,    /* struct config_texts, IPv6 ranges as RFC 6052 wants them */
 	CONFIG_GLOBS,    /* struct config_texts, patterns of names */
 	CONFIG_WORDLIST, /* struct config_texts, a command and its arguments */
 	CONFIG_ROWS,     /* { void *v; size_t n }, elements of `table` */

@@ -273,11 +273,25 @@ static int read_host_element(struct config_reading *r, const struct config_row *
 
 static int read_address_element(struct config_reading *r, const struct config_row *row, const struct yaml_node *n, void *at)
 {
-	struct in6_addr a;
+	struct addr_net net;
 	struct str s = yaml_scalar(n);
 
-	if (inet_pton(AF_INET, s.p, &a) != 1 && inet_pton(AF_INET6, s.p, &a) != 1)
-		return BAD(r, n, "is not an IP address; write e.g. %s", row->example);
+	if (!addr_parse_net(s.p, &net))
+		return BAD(r, n, "is neither an IP address nor a range whose last bits are zero; write e.g. %s or 198.51.100.0/24", row->example);
+	/* A range of everything would take every connection for an LLM call. */
+	if (net.prefixlen < 16 || (net.prefixlen < 96 + 8 && addr_is_v4(net.addr)))
+		return BAD(r, n, "is wider than /8 (IPv4) or /16 (IPv6); write e.g. %s or 198.51.100.0/24", row->example);
+	return config_keep(r, s, at);
+}
+
+static int read_nat64_element(struct config_reading *r, const struct config_row *row, const struct yaml_node *n, void *at)
+{
+	static const struct addr_net v4 = { .addr = { [10] = 0xff, [11] = 0xff }, .prefixlen = 128 };
+	struct addr_net net, form;
+	struct str s = yaml_scalar(n);
+
+	if (!addr_parse_net(s.p, &net) || addr_is_v4(net.addr) || !addr_nat64(&v4, &net, &form))
+		return BAD(r, n, "is not an IPv6 range of length 32, 40, 48, 56, 64 or 96; write e.g. %s", row->example);
 	return config_keep(r, s, at);
 }
 
@@ -321,6 +335,7 @@ static int read_list(struct config_reading *r, const struct config_row *row, con
 		[CONFIG_PATHS] = { sizeof(char *), read_path_element },
 		[CONFIG_HOSTS] = { sizeof(char *), read_host_element },
 		[CONFIG_ADDRESSES] = { sizeof(char *), read_address_element },
+		[CONFIG_NAT64] = { sizeof(char *), read_nat64_element },
 	};
 	size_t size = elements[row->type].size;
 	struct plain_list list = { .n = yaml_count(n) };
@@ -384,6 +399,7 @@ const struct config_reader config_readers[CONFIG_TYPE_COUNT] = {
 	[CONFIG_PATHS] = { YAML_LIST, read_list },
 	[CONFIG_HOSTS] = { YAML_LIST, read_list },
 	[CONFIG_ADDRESSES] = { YAML_LIST, read_list },
+	[CONFIG_NAT64] = { YAML_LIST, read_list },
 	[CONFIG_GLOBS] = { YAML_LIST, read_list },
 	[CONFIG_WORDLIST] = { YAML_LIST, read_list },
 	[CONFIG_ROWS] = { YAML_LIST, NULL },

@@ -37,6 +37,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/accounts/*/kill", ROUTE_OWNER, false, "account kill", route_account_kill },
 	{ "POST", "/v1/accounts/*/raise", ROUTE_OWNER, false, "account raise", route_account_raise },
 	{ "DELETE", "/v1/accounts/*/raise", ROUTE_OWNER, false, "account raise", route_account_lower },
+	{ "GET", "/v1/endpoints", ROUTE_OWNER, false, "endpoints", route_endpoints },
 	{ "GET", "/v1/alerts", ROUTE_OWNER, false, "alerts", route_alerts },
 	{ "POST", "/v1/alerts/*/test", ROUTE_OWNER, false, "alerts test", route_alert_test },
 };

@@ -90,6 +90,7 @@ void route_account_resume(const struct control *c, const struct request *r, stru
 void route_account_kill(const struct control *c, const struct request *r, struct answer *a);
 void route_account_raise(const struct control *c, const struct request *r, struct answer *a);
 void route_account_lower(const struct control *c, const struct request *r, struct answer *a);
+void route_endpoints(const struct control *c, const struct request *r, struct answer *a);
 void route_alerts(const struct control *c, const struct request *r, struct answer *a);
 void route_alert_test(const struct control *c, const struct request *r, struct answer *a);
 void route_account_add(const struct control *c, const struct request *r, struct answer *a);

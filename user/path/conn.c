@@ -239,6 +239,15 @@ void conn_finish(struct conn *c)
 	(void)conn_flush(c);
 }
 
+void conn_answer_plain(struct conn *c, const char *text, size_t n)
+{
+	(void)send(c->fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(c->fd, SHUT_WR);
+	conn_set_stage(c, &stage_linger);
+	conn_set_timeout(c, LINGER_MS);
+	c->wants = LOOP_READ;
+}
+
 void conn_say_goodbye(struct conn *c)
 {
 	if (c->closed || c->stage == &stage_linger)

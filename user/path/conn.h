@@ -76,6 +76,8 @@ void conn_read_soon(struct conn *c);
 int conn_flush(struct conn *c);
 /* Writes out what is queued, says goodbye, reads and discards for up to 2 s so that the peer sees it all, closes. */
 void conn_finish(struct conn *c);
+/* The same without TLS: text as it is, then the end. For before the handshake; what the socket does not take at once is lost. */
+void conn_answer_plain(struct conn *c, const char *text, size_t n);
 /* The same from outside of the stage, with what its protocol says before it goes. */
 void conn_say_goodbye(struct conn *c);
 

@@ -58,6 +58,12 @@ struct path_env {
 	struct budget *budget;
 	struct ledger *ledger;
 	struct ca *ca;
+	/*
+	 * NULL ok. An agent's TLS connection to addr:port names a host of that provider (index); listed: the gate has the address as an
+	 * endpoint. Any worker's thread; returns at once.
+	 */
+	void (*sighted)(void *ctx, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed);
+	void *sighted_ctx;
 };
 
 /*
@@ -96,7 +102,7 @@ size_t path_list_namespaces(struct path *p, struct path_namespace *ret, size_t m
 
 /* Sums over workers; for status and metrics. */
 struct path_counts {
-	uint64_t conns, conns_open, strangers, spliced, tls_failed, tls_distrusted;
+	uint64_t conns, conns_open, strangers, spliced, plain_http, tls_failed, tls_distrusted;
 	uint64_t exchanges, exchanges_open, refused, forwarded, free_calls;
 	uint64_t upstream_conns, upstream_reused, upstream_failed;
 	uint64_t settled, estimated, overruns;

@@ -4,9 +4,10 @@
  * lives: refuse.
  *
  *                         | LLM name            | other name, or none      | no TLS
- *   LLM address           | terminate           | refuse (shared: splice   | refuse
+ *   LLM address           | terminate           | refuse (shared: splice   | refuse; HTTP: answered 403
  *                         |                     |  if named and no ECH)    |
- *   other address         | terminate           | splice                   | splice
+ *   other address         | terminate           | splice                   | splice; HTTP that asks for an
+ *                         |                     |                          |  LLM host: answered 403
  *   not an agent          | refuse              | splice, as above         | as above
  */
 #include <errno.h>
@@ -15,6 +16,7 @@
 
 #include "base/log.h"
 #include "path/conn.h"
+#include "path/plain.h"
 #include "wire/hello.h"
 
 static bool is_llm_address(const struct conn *c)
@@ -36,6 +38,44 @@ static void decide_plain(struct conn *c)
 	splice_begin(c, "");
 }
 
+#define HTTP_HINT "purse: plain HTTP to an LLM provider is not forwarded. Use https://: purse meters it there.\n"
+
+static bool is_llm_host(void *ctx, const char *host)
+{
+	struct conn *c = ctx;
+	uint16_t unused;
+
+	return path_provider_of(c->worker->path, host, &unused) != NULL;
+}
+
+static void refuse_http(struct conn *c)
+{
+	static const char answer[] = "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 92\r\n"
+				     "connection: close\r\n\r\n" HTTP_HINT;
+
+	_Static_assert(sizeof HTTP_HINT - 1 == 92, "content-length");
+
+	log_warn(c->who.subject, "plain HTTP to an LLM provider (port %u) answered 403; use https://", c->who.flow.dport);
+	WORKER_COUNT(c->worker, plain_http, 1);
+	conn_answer_plain(c, answer, sizeof answer - 1);
+}
+
+static void decide_http(struct conn *c)
+{
+	if (is_llm_address(c))
+		return refuse_http(c);
+	switch (plain_read(buf_ptr(&c->in), buf_len(&c->in), is_llm_host, c)) {
+	case PLAIN_MORE:
+		return;
+	case PLAIN_LLM:
+		return refuse_http(c);
+	case PLAIN_OTHER:
+		return splice_begin(c, "");
+	case PLAIN_LONG:
+		return refuse(c, "a plain HTTP request whose head does not end within 16 KiB");
+	}
+}
+
 static void decide_tls(struct conn *c, const struct hello *h)
 {
 	const struct path_provider *p = h->sni[0] ? path_provider_of(c->worker->path, h->sni, &c->provider_index) : NULL;
@@ -43,6 +83,10 @@ static void decide_tls(struct conn *c, const struct hello *h)
 	if (p && (c->who.flow.flags & GATE_FLOW_STRANGER))
 		return refuse(c, "not an agent, and `others: deny` is set");
 	if (p) {
+		const struct path_env *env = c->worker->env;
+
+		if (env->sighted)
+			env->sighted(env->sighted_ctx, c->provider_index, h->sni, c->who.flow.dst, c->who.flow.dport, is_llm_address(c));
 		c->provider = p;
 		memcpy(c->sni, h->sni, sizeof c->sni);
 		return terminate_begin(c, h->alpn_h2 && c->worker->options->http2);
@@ -74,6 +118,7 @@ static void sniff_readable(struct conn *c)
 	case HELLO_TLS:
 		return decide_tls(c, &hello);
 	case HELLO_HTTP:
+		return decide_http(c);
 	case HELLO_OTHER:
 		return decide_plain(c);
 	case HELLO_BAD:

@@ -61,12 +61,106 @@ static void too_small_a_place(void **state)
 	assert_string_equal(addr_show(addr, text, sizeof(text)), "?");
 }
 
+static const struct {
+	const char *text, *shown; /* NULL = refused */
+	unsigned prefixlen;
+} nets[] = {
+	{ "198.51.100.7", "198.51.100.7", 128 },
+	{ "198.51.100.0/24", "198.51.100.0/24", 120 },
+	{ "198.51.100.7/32", "198.51.100.7", 128 },
+	{ "0.0.0.0/0", "0.0.0.0/0", 96 },
+	{ "2001:db8::/32", "2001:db8::/32", 32 },
+	{ "::/0", "::/0", 0 },
+	{ "2001:db8::7/128", "2001:db8::7", 128 },
+	{ "198.51.100.7/24", NULL, 0 },
+	{ "198.51.100.0/33", NULL, 0 },
+	{ "198.51.100.0/", NULL, 0 },
+	{ "198.51.100.0/-1", NULL, 0 },
+	{ "198.51.100.0/ 24", NULL, 0 },
+	{ "198.51.100.0/0000024", NULL, 0 },
+	{ "2001:db8::/129", NULL, 0 },
+	{ "2001:db8::1/64", NULL, 0 },
+	{ "/24", NULL, 0 },
+	{ "", NULL, 0 },
+	{ "example.com/24", NULL, 0 },
+	{ "2001:0db8:0000:0000:0000:0000:0000:0001:ffff:ffff:ffff/64", NULL, 0 },
+};
+
+static void ranges(void **state)
+{
+	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++) {
+		struct addr_net n;
+		char text[ADDR_NET_TEXT_MAX];
+
+		if (addr_parse_net(nets[i].text, &n) != !!nets[i].shown)
+			fail_msg("%s", nets[i].text);
+		if (!nets[i].shown)
+			continue;
+		assert_string_equal(addr_show_net(&n, text, sizeof(text)), nets[i].shown);
+		assert_int_equal(n.prefixlen, nets[i].prefixlen);
+	}
+}
+
+static void in_a_range(void **state)
+{
+	static const struct {
+		const char *net, *addr;
+		bool is_in;
+	} in[] = {
+		{ "198.51.100.0/23", "198.51.101.255", true }, { "198.51.100.0/23", "198.51.102.0", false },
+		{ "198.51.100.7", "198.51.100.7", true },      { "198.51.100.7", "198.51.100.6", false },
+		{ "2001:db8::/33", "2001:db8:7fff::1", true }, { "2001:db8::/33", "2001:db8:8000::1", false },
+		{ "::/0", "198.51.100.7", true },
+	};
+
+	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
+		struct addr_net n, a;
+
+		assert_true(addr_parse_net(in[i].net, &n) && addr_parse_net(in[i].addr, &a));
+		assert_int_equal(addr_in_net(a.addr, &n), in[i].is_in);
+	}
+}
+
+/* The examples of RFC 6052 2.4, and ranges. */
+static void nat64_forms(void **state)
+{
+	static const struct {
+		const char *v4, *prefix, *form;
+	} forms[] = {
+		{ "192.0.2.33", "2001:db8::/32", "2001:db8:c000:221::" },
+		{ "192.0.2.33", "2001:db8:100::/40", "2001:db8:1c0:2:21::" },
+		{ "192.0.2.33", "2001:db8:122::/48", "2001:db8:122:c000:2:2100::" },
+		{ "192.0.2.33", "2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::" },
+		{ "192.0.2.33", "2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100:0" },
+		{ "192.0.2.33", "2001:db8:122:344::/96", "2001:db8:122:344::c000:221" },
+		{ "192.0.2.0/24", "2001:db8:122:344::/96", "2001:db8:122:344::c000:200/120" },
+		{ "192.0.0.0/16", "2001:db8::/32", "2001:db8:c000::/48" },
+		{ "192.0.2.0/24", "2001:db8:122::/48", "2001:db8:122:c000:2::/80" },
+		{ "192.0.2.33", "2001:db8::/33", NULL },
+		{ "192.0.2.33", "2001:db8::/104", NULL },
+		{ "2001:db8::1", "64:ff9b::/96", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct addr_net v4, prefix, form;
+		char text[ADDR_NET_TEXT_MAX];
+
+		assert_true(addr_parse_net(forms[i].v4, &v4) && addr_parse_net(forms[i].prefix, &prefix));
+		assert_int_equal(addr_nat64(&v4, &prefix, &form), !!forms[i].form);
+		if (forms[i].form)
+			assert_string_equal(addr_show_net(&form, text, sizeof(text)), forms[i].form);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(other_families_are_refused),
 		cmocka_unit_test(too_small_a_place),
+		cmocka_unit_test(ranges),
+		cmocka_unit_test(in_a_range),
+		cmocka_unit_test(nat64_forms),
 	};
 	return cmocka_run_group_tests_name("base/addr", tests, NULL, NULL);
 }

@@ -83,6 +83,7 @@ static struct fake_endpoint {
 	uint8_t addr[16];
 	uint8_t class;
 	uint16_t provider;
+	unsigned prefixlen;
 } fake_endpoints[1024];
 static struct gate_state fake_state;
 static int fake_enrol_error;
@@ -154,9 +155,9 @@ int gate_put_endpoint(struct gate *g, const uint8_t addr[16], unsigned prefixlen
 	for (int i = 0; i < 1024 && !at; i++)
 		if (!fake_endpoints[i].used)
 			at = &fake_endpoints[i];
-	if (!at || prefixlen != 128)
+	if (!at || prefixlen > 128)
 		return -E2BIG;
-	*at = (struct fake_endpoint){ .used = true, .class = (uint8_t)class, .provider = provider };
+	*at = (struct fake_endpoint){ .used = true, .class = (uint8_t)class, .provider = provider, .prefixlen = prefixlen };
 	memcpy(at->addr, addr, 16);
 	return 0;
 }

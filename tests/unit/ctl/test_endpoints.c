@@ -6,11 +6,13 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "base/addr.h"
 #include "ctl/config.h"
 #include "ctl/endpoints.h"
 #include "fakes.h"
 
 #define DAY INT64_C(86400)
+#define HOUR INT64_C(3600)
 
 static struct config *config;
 static struct endpoints *ep;
@@ -58,7 +60,7 @@ static void learn(const char *host, int64_t now, const char *a, const char *b)
 {
 	struct sockaddr_storage addrs[2] = { a ? sock(a) : (struct sockaddr_storage){ 0 }, b ? sock(b) : (struct sockaddr_storage){ 0 } };
 
-	endpoints_learn(ep, host, addrs, (a != NULL) + (b != NULL), a ? NULL : "no such name", now);
+	endpoints_learn(ep, host, addrs, (a != NULL) + (b != NULL), 60, a ? NULL : "no such name", now);
 }
 
 static size_t total(void)
@@ -96,22 +98,23 @@ static void learned_addresses(void **state)
 	assert_int_equal(total(), 3);
 	/* No answer, for days: all stay. */
 	learn("a.example.com", 10 * DAY, NULL, NULL);
+	endpoints_sweep(ep, 10 * DAY);
 	assert_int_equal(total(), 3);
-	/* An answer again: what was not seen for a day goes, what was just seen stays. */
+	/* An answer again: what was not named for an hour goes, what was just named stays. */
 	learn("a.example.com", 10 * DAY + 1, "198.51.100.2", NULL);
 	assert_int_equal(total(), 1);
 	assert_non_null(in_gate("198.51.100.2"));
-	/* Seen within the day: stays. */
+	/* Named within the hour: stays. */
 	learn("a.example.com", 10 * DAY + 2, "198.51.100.3", NULL);
-	learn("a.example.com", 11 * DAY, "198.51.100.3", NULL);
+	learn("a.example.com", 10 * DAY + HOUR, "198.51.100.3", NULL);
 	assert_int_equal(total(), 2);
-	learn("a.example.com", 11 * DAY + 1, "198.51.100.3", NULL);
+	learn("a.example.com", 10 * DAY + HOUR + 1, "198.51.100.3", NULL);
 	assert_int_equal(total(), 1);
 	assert_string_equal(endpoints_address(ep, 1, 0, mem, sizeof(mem)), "198.51.100.3");
 	/* Answers of no known family are no reason to forget. */
 	struct sockaddr_storage odd = { .ss_family = AF_UNIX };
 
-	endpoints_learn(ep, "a.example.com", &odd, 1, NULL, 30 * DAY);
+	endpoints_learn(ep, "a.example.com", &odd, 1, 60, NULL, 30 * DAY);
 	assert_int_equal(total(), 1);
 	stop();
 }
@@ -149,6 +152,143 @@ static void many_addresses(void **state)
 	stop();
 }
 
+/* ---- known by SNI */
+
+static void prove(unsigned provider, const char *name, const char *address, int64_t now)
+{
+	struct sockaddr_storage ss = sock(address);
+	uint8_t addr[16];
+
+	assert_true(addr_from_sockaddr(&ss, addr, NULL));
+	endpoints_proven(ep, (uint16_t)provider, name, addr, false, now);
+}
+
+static size_t learned(void)
+{
+	struct endpoints_counts n;
+
+	endpoints_count(ep, &n);
+	return n.learned;
+}
+
+static void proven_addresses(void **state)
+{
+	start("providers: [{name: p, dialect: openai, hosts: [a.example.com, .example.net]}]");
+	learn("a.example.com", 10, "198.51.100.1", NULL);
+	/* Near what DNS names: the provider's class. Anywhere else: shared. */
+	prove(0, "a.example.com", "198.51.100.77", 20);
+	prove(0, "a.example.com", "203.0.113.5", 20);
+	prove(0, "x.example.net", "198.51.100.78", 20);
+	assert_int_equal(in_gate("198.51.100.77")->class, GATE_CLASS_DEDICATED);
+	assert_int_equal(in_gate("198.51.100.78")->class, GATE_CLASS_DEDICATED);
+	assert_int_equal(in_gate("203.0.113.5")->class, GATE_CLASS_SHARED);
+	assert_int_equal(learned(), 3);
+	/* What is learned makes nothing else near. */
+	prove(0, "a.example.com", "203.0.113.6", 20);
+	assert_int_equal(in_gate("203.0.113.6")->class, GATE_CLASS_SHARED);
+	/* DNS names it, too: better known. */
+	learn("a.example.com", 30, "203.0.113.5", NULL);
+	assert_int_equal(in_gate("203.0.113.5")->class, GATE_CLASS_DEDICATED);
+	assert_int_equal(learned(), 3);
+	/* Names that are none of the provider's, providers that are none. */
+	prove(0, "other.test", "203.0.113.9", 20);
+	prove(0, "example.net", "203.0.113.9", 20);
+	prove(7, "a.example.com", "203.0.113.9", 20);
+	assert_null(in_gate("203.0.113.9"));
+	/* An hour after the last proof they go, also without DNS. */
+	prove(0, "x.example.net", "198.51.100.78", 20 + HOUR / 2);
+	endpoints_sweep(ep, 20 + HOUR);
+	assert_null(in_gate("198.51.100.77"));
+	assert_non_null(in_gate("198.51.100.78"));
+	assert_non_null(in_gate("198.51.100.1")); /* DNS's: not swept */
+	endpoints_sweep(ep, 20 + 2 * HOUR);
+	assert_null(in_gate("198.51.100.78"));
+	stop();
+}
+
+static void own_addresses_are_not_learned(void **state)
+{
+	struct sockaddr_storage ss = sock("10.1.2.3");
+	uint8_t addr[16];
+
+	start("providers: [{name: p, dialect: openai, hosts: [a.example.com]}]");
+	assert_true(addr_from_sockaddr(&ss, addr, NULL));
+	endpoints_proven(ep, 0, "a.example.com", addr, true, 5);
+	assert_int_equal(total(), 0);
+	/* Unless it is where the provider is known to be. */
+	learn("a.example.com", 10, "10.1.2.1", NULL);
+	endpoints_proven(ep, 0, "a.example.com", addr, true, 15);
+	assert_int_equal(total(), 2);
+	stop();
+}
+
+static void learned_ones_are_bounded(void **state)
+{
+	char mem[64], text[2048] = "providers: [{name: p, dialect: openai, hosts: [";
+
+	for (int h = 0; h < 12; h++)
+		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%sh%d.example.com", h ? ", " : "", h);
+	(void)strcat(text, "]}]");
+	start(text);
+	learn("h0.example.com", 1, "198.51.100.1", "198.51.100.2");
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(mem, sizeof(mem), "203.0.113.%d", i + 1);
+		prove(0, "h0.example.com", mem, 10 + i);
+	}
+	assert_int_equal(learned(), ENDPOINTS_LEARNED_PER_HOST);
+	assert_int_equal(total(), ENDPOINTS_LEARNED_PER_HOST + 2);
+	assert_null(in_gate("203.0.113.1")); /* the oldest went */
+	assert_non_null(in_gate("203.0.113.100"));
+	assert_non_null(in_gate("198.51.100.1"));
+	for (int h = 1; h < 12; h++) {
+		for (int i = 0; i < 40; i++) {
+			char name[32];
+
+			(void)snprintf(mem, sizeof(mem), "10.%d.0.%d", h, i + 1);
+			(void)snprintf(name, sizeof(name), "h%d.example.com", h);
+			prove(0, name, mem, 200 + h * 40 + i);
+		}
+	}
+	assert_int_equal(learned(), ENDPOINTS_LEARNED_MAX);
+	assert_int_equal(total(), ENDPOINTS_LEARNED_MAX + 2);
+	assert_null(in_gate("203.0.113.100"));
+	assert_non_null(in_gate("198.51.100.1"));
+	/* DNS needs the room: learned ones go, resolved ones never. */
+	for (int i = 0; i < ENDPOINTS_PER_HOST + 10; i++) {
+		(void)snprintf(mem, sizeof(mem), "192.0.%d.%d", i / 200, i % 200 + 1);
+		learn("h11.example.com", 900, mem, NULL);
+	}
+	prove(0, "h11.example.com", "10.99.0.1", 901);
+	assert_null(in_gate("10.99.0.1"));
+	assert_non_null(in_gate("192.0.0.1"));
+	stop();
+}
+
+/* ---- ranges, NAT64 */
+
+static void ranges_and_nat64(void **state)
+{
+	start("nat64_prefixes: ['64:ff9b::/96', '2001:db8:64::/96']\n"
+	      "providers: [{name: p, dialect: openai, hosts: [a.example.com], addresses: [198.51.100.0/24]},\n"
+	      " {name: q, dialect: openai, class: shared, hosts: [b.example.com], addresses: [203.0.113.7]}]");
+	/* A range alone is gated, DNS is asked all the same. */
+	assert_int_equal(in_gate("198.51.100.0")->prefixlen, 120);
+	assert_int_equal(in_gate("2001:db8:64::c633:6400")->prefixlen, 120);
+	assert_int_equal(in_gate("203.0.113.7")->class, GATE_CLASS_SHARED);
+	assert_int_equal(in_gate("2001:db8:64::cb00:7107")->class, GATE_CLASS_SHARED);
+	learn("a.example.com", 5, "192.0.2.1", NULL);
+	assert_non_null(in_gate("192.0.2.1"));
+	assert_int_equal(in_gate("2001:db8:64::c000:201")->prefixlen, 128);
+	/* A shared address in a dedicated range is no hole in it. */
+	prove(1, "b.example.com", "198.51.100.9", 6);
+	assert_int_equal(in_gate("198.51.100.9")->class, GATE_CLASS_DEDICATED);
+	/* All forms go together. */
+	learn("a.example.com", 5 + HOUR, "192.0.2.2", NULL);
+	assert_null(in_gate("192.0.2.1"));
+	assert_null(in_gate("2001:db8:64::c000:201"));
+	stop();
+}
+
 static bool see(void *ctx, size_t i, const struct endpoint_view *v)
 {
 	if (i == 0)
@@ -173,7 +313,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fixed_addresses),      cmocka_unit_test(learned_addresses),
 		cmocka_unit_test(shared_between_hosts), cmocka_unit_test(many_addresses),
-		cmocka_unit_test(wildcards_and_errors),
+		cmocka_unit_test(wildcards_and_errors), cmocka_unit_test(proven_addresses),
+		cmocka_unit_test(own_addresses_are_not_learned), cmocka_unit_test(learned_ones_are_bounded),
+		cmocka_unit_test(ranges_and_nat64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
