@@ -64,7 +64,7 @@ all: $(PROGRAMS) $(O)/prices.yaml
 $(O)/prices.yaml: deploy/prices.yaml
 	@cp $< $@
 
-$(O)/pursed: $(O)/user/daemon.o $(call archives,path ctl wire provider spend kern base)
+$(O)/pursed: $(O)/user/daemon.o $(O)/user/upgrade.o $(call archives,path ctl wire provider spend kern base)
 $(O)/purse: $(O)/user/cli.o $(call archives,ctl wire provider spend kern base)
 $(PROGRAMS):
 	$(say) LINK $@

@@ -6,7 +6,9 @@
 #ifndef PURSE_CTL_ABI_H
 #define PURSE_CTL_ABI_H
 
+#ifndef PURSE_VERSION
 #define PURSE_VERSION "0.1.0"
+#endif
 
 #define PURSE_CONFIG_ENV "PURSE_CONFIG"
 #define PURSE_CONFIG_PATH "/etc/purse/purse.yaml"

@@ -100,7 +100,8 @@ struct gate_hold {
 	__u16 provider; /* index into the configured providers */
 	__u16 endpoint; /* enum endpoint */
 	__u8 estimated; /* valid in CHARGED */
-	__u8 pad[7];
+	__u8 pad[3];
+	__u32 owner; /* the process that has the call: gate_state.generation of its start; 0 = not told (docs/upgrade.md) */
 	char comm[GATE_COMM_MAX];
 	char model[GATE_MODEL_MAX];
 	char provider_name[32];

@@ -7,10 +7,13 @@
  * end: without a daemon agents are denied, not set free.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,22 +29,33 @@
 #include "ctl/process.h"
 #include "ctl/server.h"
 #include "ctl/trust.h"
+#include "ctl/handover.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
+#include "path/money.h"
 #include "path/path.h"
 #include "provider/provider.h"
 #include "spend/budget.h"
 #include "spend/ledger.h"
 #include "spend/price.h"
 #include "spend/replay.h"
+#include "upgrade.h"
 #include "wire/ca.h"
 #include "wire/tls.h"
 
+#define ARGS_MAX 32
 #define DRAIN_MS 5000
+#define LEAVE_MAX_NS (3600 * INT64_C(1000000000)) /* for the calls of one that handed over */
+#define LEAVE_LOOK_MS 200
 #define FLOW_MAX_AGE_NS (30 * INT64_C(1000000000))
 #define ROLL_AT_LEAST_MS 1000 /* also when the clock was set */
 #define EMBEDDED_FIRST_NS (20 * INT64_C(1000000000))
 #define EMBEDDED_GRACE_NS INT64_C(1000000000)
+
+struct flags {
+	const char *config;
+	bool debug, embedded, take_over, help, version;
+};
 
 struct daemon;
 struct tick {
@@ -50,6 +64,7 @@ struct tick {
 	int64_t every_ms;
 	struct loop_timer *timer;
 };
+#define STEPS_MAX 32
 enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_ALERTS, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_COUNT };
 
 struct daemon {
@@ -63,7 +78,9 @@ struct daemon {
 	struct agents *agents;
 	struct endpoints *endpoints;
 	struct path_provider *providers;
+	struct money *money;
 	struct path *path;
+	struct upgrade *upgrade;
 	struct events *events;
 	struct alerts *alerts;
 	struct server *server;
@@ -72,6 +89,13 @@ struct daemon {
 	char trust_dir[1100], cgroup_was[1100];
 	int64_t started_ns; /* boot clock */
 	bool gate_ok, is_beating;
+	bool is_resuming;      /* takes back what another one did not take over */
+	bool is_stop_asked;    /* while the money was on its way */
+	bool is_up[STEPS_MAX]; /* by step */
+	int64_t leave_until_ns; /* 0 = has not handed over */
+	struct loop_timer *leave_timer;
+	pthread_mutex_t sight_lock; /* endpoints, as the path's threads use them */
+	bool takes_over;       /* asked to (--take-over) */
 	bool is_embedded;      /* stops when nobody holds a lease any more */
 	int64_t leased_ns;     /* boot clock: when somebody last did */
 	struct err gate_error;
@@ -146,25 +170,30 @@ static int start_gate(struct daemon *d, struct err *e)
 	struct gate_options o = {
 		.pin_dir = c->bpffs, .lock_path = lock,
 		.cgroup_root = strcmp(c->cgroup_root, "auto") == 0 ? NULL : c->cgroup_root,
+		.inherited_lock = upgrade_take_lock(d->upgrade),
 	};
 	int r = gate_open(&o, &d->gate, e);
 
-	/* Whatever an earlier daemon last said: nobody serves yet. */
-	if (r == 0)
+	/* Whatever an earlier daemon last said: nobody serves yet. But one that hands over does. */
+	if (r == 0 && !upgrade_is_taking(d->upgrade))
 		stop_beating(d);
 	return r;
 }
 
 static void stop_gate(struct daemon *d)
 {
-	stop_beating(d);
+	/* Another one beats: who took over from us, or who did not get rid of it to us. */
+	if (!upgrade_has_left(d->upgrade) && !upgrade_is_taking(d->upgrade))
+		stop_beating(d);
 	gate_close(d->gate);
 }
 
 static int start_cgroup(struct daemon *d, struct err *e)
 {
 	uint64_t id = 0;
-	int r = process_take_cgroup(d->cgroup_was, sizeof(d->cgroup_was), &id, e);
+	int r = upgrade_is_taking(d->upgrade)
+			? process_join_cgroup(upgrade_from(d->upgrade), d->cgroup_was, sizeof(d->cgroup_was), &id, e)
+			: process_take_cgroup(d->cgroup_was, sizeof(d->cgroup_was), &id, e);
 
 	if (r < 0 && d->config->others == CONFIG_DENY)
 		return err_prefix(e, r, "others: deny needs a cgroup for the daemon");
@@ -181,9 +210,20 @@ static void stop_cgroup(struct daemon *d)
 
 static int start_budget(struct daemon *d, struct err *e)
 {
-	int r = budget_new(gate_accounts(d->gate), GATE_ACCOUNTS_MAX, gate_holds(d->gate), GATE_HOLDS_MAX, &d->budget);
+	bool takes = upgrade_is_taking(d->upgrade) || d->is_resuming;
+	uint32_t owners[BUDGET_KEEP_MAX + 1];
+	size_t n = upgrade_owners(d->upgrade, owners);
+	int r = (takes ? budget_take : budget_new)(gate_accounts(d->gate), GATE_ACCOUNTS_MAX, gate_holds(d->gate), GATE_HOLDS_MAX,
+						   &d->budget);
 
-	return r < 0 ? err_set(e, -r, "budget: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return err_set(e, -r, "budget: %s", strerror(-r));
+	/* Ours, when it was not taken from us after all. */
+	if (d->is_resuming)
+		owners[n++] = gate_start(d->gate);
+	budget_set_owner(d->budget, gate_start(d->gate));
+	budget_keep(d->budget, owners, n);
+	return 0;
 }
 
 static void stop_budget(struct daemon *d)
@@ -270,6 +310,8 @@ static int replay(struct daemon *d, struct err *e)
 		log_warn("ledger", "%zu calls were in flight when the last daemon ended: charged at their whole hold; %zu were charged "
 			 "and are written now; %zu were on record (%s)", n.orphans_sent, n.orphans_charged, n.orphans_known,
 			 usd_show(n.orphans_cost, cost, sizeof(cost)));
+	if (n.kept > 0)
+		log_info("upgrade", "%zu calls in flight go on", n.kept);
 	budget_open(d->budget);
 	return 0;
 }
@@ -317,12 +359,22 @@ static int start_endpoints(struct daemon *d, struct err *e)
 
 static void stop_endpoints(struct daemon *d)
 {
-	endpoints_free(d->endpoints);
+	struct endpoints *gone = d->endpoints;
+
+	(void)pthread_mutex_lock(&d->sight_lock);
+	d->endpoints = NULL;
+	(void)pthread_mutex_unlock(&d->sight_lock);
+	endpoints_free(gone);
 }
 
 static void sighted(void *ctx, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed)
 {
-	endpoints_sighted(ctx, provider, name, addr, port, listed);
+	struct daemon *d = ctx;
+
+	(void)pthread_mutex_lock(&d->sight_lock);
+	if (d->endpoints)
+		endpoints_sighted(d->endpoints, provider, name, addr, port, listed);
+	(void)pthread_mutex_unlock(&d->sight_lock);
 }
 
 static struct path_provider *providers_of(const struct config *c)
@@ -347,7 +399,7 @@ static int start_path(struct daemon *d, struct err *e)
 {
 	const struct config *c = d->config;
 	struct path_env env = {
-		.gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca, .sighted = sighted, .sighted_ctx = d->endpoints,
+		.gate = d->gate, .money = d->money, .ca = d->ca, .sighted = sighted, .sighted_ctx = d,
 	};
 
 	gate_set_policy(d->gate, c->others == CONFIG_DENY, c->capture_ports.v, c->capture_ports.n,
@@ -361,6 +413,8 @@ static int start_path(struct daemon *d, struct err *e)
 		.connect_timeout_ms = c->connect_timeout_ns / 1000000,
 		.response_timeout_ms = c->response_timeout_ns / 1000000, .upstream_ca = c->upstream_ca,
 	};
+	o.inherited = upgrade_listeners(d->upgrade, &o.ninherited);
+	upgrade_listeners_taken(d->upgrade);
 	int r = path_start(&o, &env, d->prices, &d->path, e);
 
 	if (r < 0)
@@ -370,7 +424,9 @@ static int start_path(struct daemon *d, struct err *e)
 
 static void stop_path(struct daemon *d)
 {
-	path_stop(d->path, DRAIN_MS);
+	/* Earlier ones have the same time, and end at the same time. */
+	upgrade_end_elders(d->upgrade, DRAIN_MS);
+	path_stop(d->path, d->leave_until_ns && clock_boot_ns() > d->leave_until_ns ? 0 : DRAIN_MS);
 	free(d->providers);
 }
 
@@ -479,26 +535,40 @@ static void stop_calls(void *ctx, uint32_t account)
 	struct daemon *d = ctx;
 
 	path_stop_calls(d->path, account);
+	upgrade_stop_calls(d->upgrade, account);
+}
+
+static void set_control(struct daemon *d)
+{
+	d->control = (struct control){
+		.config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca,
+		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .alerts = d->alerts, .trust_dir = d->trust_dir,
+		.daemon = d, .describe = describe, .reload = reload_prices, .stop_calls = stop_calls,
+	};
 }
 
 static int start_server(struct daemon *d, struct err *e)
 {
 	char path[1200];
 
-	d->control = (struct control){
-		.config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca,
-		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .alerts = d->alerts, .trust_dir = d->trust_dir,
-		.daemon = d, .describe = describe, .reload = reload_prices, .stop_calls = stop_calls,
-	};
+	set_control(d);
 	(void)config_place(d->config->run_dir, PURSE_SOCKET_NAME, path, sizeof(path));
-	struct server_options o = { .socket_path = path };
+	struct server_options o = { .socket_path = path, .listen_fd = upgrade_take_control(d->upgrade) };
+	int r = server_new(d->loop, &d->control, &o, &d->server, e);
 
-	return server_new(d->loop, &d->control, &o, &d->server, e);
+	if (r == 0)
+		upgrade_adopt_leases(d->upgrade, d->server);
+	return r;
 }
 
 static void stop_server(struct daemon *d)
 {
+	if (!d->server)
+		return;
+	if (upgrade_has_left(d->upgrade) || upgrade_is_taking(d->upgrade))
+		server_leave(d->server);
 	server_free(d->server);
+	d->server = NULL;
 }
 
 /* ---- timers */
@@ -517,6 +587,9 @@ static void verify(struct daemon *d)
 	bool was_ok = d->gate_ok;
 	struct err why;
 
+	/* Programs are being put in the place of ours. */
+	if (upgrade_is_meeting(d->upgrade))
+		return;
 	d->gate_ok = gate_verify(d->gate, &d->gate_error) == 0;
 	if (!d->gate_ok) {
 		stop_beating(d);
@@ -556,6 +629,7 @@ static void look_out(struct daemon *d)
 static void watch(struct daemon *d)
 {
 	agents_watch(d->agents);
+	(void)upgrade_reap(d->upgrade);
 }
 
 static void reap(struct daemon *d)
@@ -589,8 +663,10 @@ static void on_tick(void *ctx)
 static void stop_timers(struct daemon *d)
 {
 	for (int i = 0; i < TICK_COUNT; i++)
-		if (d->ticks[i].timer)
+		if (d->ticks[i].timer) {
 			loop_timer_free(d->ticks[i].timer);
+			d->ticks[i].timer = NULL;
+		}
 }
 
 static int start_timers(struct daemon *d, struct err *e)
@@ -631,12 +707,58 @@ static int start_timers(struct daemon *d, struct err *e)
 
 /* ---- signals */
 
+/* What SIGUSR2 starts: the path that we were started from, and our flags with --take-over. */
+static struct {
+	char path[4096];
+	const char *argv[ARGS_MAX + 2];
+} self;
+
+static void remember_self(int argc, char **argv)
+{
+	static const char take_over[] = "--take-over";
+	ssize_t n = readlink("/proc/self/exe", self.path, sizeof(self.path) - 1);
+	int k = 0;
+
+	self.path[n > 0 ? n : 0] = '\0';
+	for (int i = 0; i < argc && k < ARGS_MAX; i++)
+		if (strcmp(argv[i], take_over) != 0)
+			self.argv[k++] = argv[i];
+	self.argv[k++] = take_over;
+	self.argv[k] = NULL;
+}
+
 static void on_stop(void *ctx, int signum)
 {
 	struct daemon *d = ctx;
 
+	if (upgrade_is_frozen(d->upgrade)) {
+		d->is_stop_asked = true;
+		return;
+	}
 	log_info("daemon", "%s: stopping; calls in flight have %d seconds", strsignal(signum), DRAIN_MS / 1000);
 	loop_stop(d->loop);
+}
+
+/* The binary that stands where ours was started from, with our own flags. It says by itself whether it can. */
+static void on_upgrade(void *ctx, int signum)
+{
+	posix_spawnattr_t attr;
+	sigset_t none;
+	pid_t pid;
+
+	(void)ctx;
+	(void)signum;
+	(void)sigemptyset(&none);
+	(void)posix_spawnattr_init(&attr);
+	(void)posix_spawnattr_setsigmask(&attr, &none);
+	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	int r = self.path[0] ? posix_spawn(&pid, self.path, NULL, &attr, (char *const *)self.argv, environ) : ENOENT;
+
+	(void)posix_spawnattr_destroy(&attr);
+	if (r)
+		log_error("upgrade", "cannot start %s: %s; this one goes on", self.path, strerror(r));
+	else
+		log_info("upgrade", "%s: process %d is started and will take over", self.path, (int)pid);
 }
 
 static void on_hangup(void *ctx, int signum)
@@ -655,43 +777,223 @@ static int start_signals(struct daemon *d, struct err *e)
 		r = loop_signal(d->loop, SIGINT, on_stop, d);
 	if (r == 0)
 		r = loop_signal(d->loop, SIGHUP, on_hangup, d);
+	if (r == 0)
+		r = loop_signal(d->loop, SIGUSR2, on_upgrade, d);
 	return r < 0 ? err_set(e, -r, "signals: %s", strerror(-r)) : 0;
+}
+
+/* ---- a hand-over: upgrade.h has the order, docs/upgrade.md the reasons */
+
+static void stop_handed(struct daemon *d);
+static int start_handed(struct daemon *d, struct err *e);
+
+static bool is_calm(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return server_pause(d->server);
+}
+
+static void freeze(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	money_freeze(d->money);
+	path_pause(d->path);
+	upgrade_pause_elders(d->upgrade);
+	stop_handed(d);
+}
+
+static int resume(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct err e = { "" };
+
+	d->is_resuming = true;
+	int r = start_handed(d, &e);
+
+	d->is_resuming = false;
+	if (r == 0)
+		r = upgrade_serve(d->upgrade, d->budget, d->ledger, &e);
+	if (r < 0) {
+		log_error("upgrade", "what was handed over cannot be taken back: %s", e.text);
+		return r;
+	}
+	if (path_resume(d->path) < 0)
+		log_error("upgrade", "network namespaces are not watched any more; start this daemon again");
+	money_thaw(d->money, d->budget, d->ledger);
+	set_control(d);
+	server_resume(d->server);
+	if (d->is_stop_asked)
+		loop_stop(d->loop);
+	return 0;
+}
+
+static void look_whether_over(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (path_is_over(d->path) || clock_boot_ns() > d->leave_until_ns) {
+		loop_stop(d->loop);
+		return;
+	}
+	loop_timer_set(d->leave_timer, LEAVE_LOOK_MS);
+}
+
+static void leave(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->leave_until_ns = clock_boot_ns() + LEAVE_MAX_NS;
+	path_leave(d->path);
+	stop_server(d);
+	if (loop_timer_new(d->loop, look_whether_over, d, &d->leave_timer) < 0 || d->is_stop_asked)
+		loop_stop(d->loop);
+	else
+		look_whether_over(d);
+}
+
+static void end_now(void *ctx, int64_t ms)
+{
+	struct daemon *d = ctx;
+
+	log_info("upgrade", "the daemon that took over stops: calls in flight here have %lld seconds", (long long)(ms / 1000));
+	loop_stop(d->loop);
+}
+
+static void stop_calls_here(void *ctx, uint32_t account)
+{
+	struct daemon *d = ctx;
+
+	path_stop_calls(d->path, account);
+}
+
+static int start_upgrade(struct daemon *d, struct err *e)
+{
+	static const struct upgrade_calls calls = { .calm = is_calm, .freeze = freeze, .resume = resume, .leave = leave, .end = end_now,
+						    .stop_calls = stop_calls_here };
+	char path[1200];
+
+	(void)config_place(d->config->run_dir, HANDOVER_NAME, path, sizeof(path));
+	d->upgrade = upgrade_new(&calls, d, path);
+	return d->upgrade ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+static void stop_upgrade(struct daemon *d)
+{
+	if (d->leave_timer)
+		loop_timer_free(d->leave_timer);
+	upgrade_free(d->upgrade);
+}
+
+static int meet(struct daemon *d, struct err *e)
+{
+	return d->takes_over ? upgrade_meet(d->upgrade, e) : 0;
+}
+
+static int take(struct daemon *d, struct err *e)
+{
+	return upgrade_is_taking(d->upgrade) ? upgrade_take(d->upgrade, e) : 0;
+}
+
+static int start_elders(struct daemon *d, struct err *e)
+{
+	return upgrade_serve(d->upgrade, d->budget, d->ledger, e);
+}
+
+static void stop_elders(struct daemon *d)
+{
+	/* A take-over that failed: its calls are not ours. */
+	if (!upgrade_is_taking(d->upgrade))
+		upgrade_wait_elders(d->upgrade, DRAIN_MS + 1000);
+	else
+		upgrade_pause_elders(d->upgrade);
+}
+
+static int settle(struct daemon *d, struct err *e)
+{
+	struct upgrade_env env = { .loop = d->loop, .gate = d->gate, .path = d->path, .server = d->server, .money = d->money };
+
+	gate_sign_lock(d->gate);
+	return upgrade_settle(d->upgrade, &env, e);
+}
+
+static int start_money(struct daemon *d, struct err *e)
+{
+	int r = money_new(d->budget, d->ledger, &d->money);
+
+	return r < 0 ? err_set(e, -r, "out of memory") : 0;
+}
+
+static void stop_money(struct daemon *d)
+{
+	money_free(d->money);
 }
 
 /* ---- the whole */
 
+/* handed: only one process at a time has it; a hand-over stops it in the one and starts it in the other. */
 static const struct step {
 	const char *name;
 	int (*start)(struct daemon *d, struct err *e);
 	void (*stop)(struct daemon *d);
+	bool handed;
 } steps[] = {
-	{ "loop", start_loop, stop_loop },
-	{ "dirs", start_dirs, NULL },
-	{ "prices", start_prices, stop_prices },
-	{ "gate", start_gate, stop_gate },
-	{ "cgroup", start_cgroup, stop_cgroup },
-	{ "budget", start_budget, stop_budget },
-	{ "alerts", start_alerts, stop_alerts },
-	{ "ledger", start_ledger, stop_ledger },
-	{ "ca", start_ca, stop_ca },
-	{ "agents", start_agents, stop_agents },
-	{ "endpoints", start_endpoints, stop_endpoints },
-	{ "path", start_path, stop_path },
-	{ "events", start_events, stop_events },
-	{ "timers", start_timers, stop_timers },
-	{ "signals", start_signals, NULL },
-	{ "control", start_server, stop_server },
+	{ "loop", start_loop, stop_loop, false },
+	{ "dirs", start_dirs, NULL, false },
+	{ "upgrade", start_upgrade, stop_upgrade, false },
+	{ "prices", start_prices, stop_prices, false },
+	{ "ca", start_ca, stop_ca, false },
+	{ "meet", meet, NULL, false },
+	{ "gate", start_gate, stop_gate, false },
+	{ "cgroup", start_cgroup, stop_cgroup, false },
+	{ "take", take, NULL, false },
+	{ "budget", start_budget, stop_budget, true },
+	{ "alerts", start_alerts, stop_alerts, true },
+	{ "ledger", start_ledger, stop_ledger, true },
+	{ "agents", start_agents, stop_agents, true },
+	{ "endpoints", start_endpoints, stop_endpoints, true },
+	{ "elders", start_elders, stop_elders, false },
+	{ "money", start_money, stop_money, false },
+	{ "path", start_path, stop_path, false },
+	{ "events", start_events, stop_events, true },
+	{ "timers", start_timers, stop_timers, true },
+	{ "signals", start_signals, NULL, false },
+	{ "control", start_server, stop_server, false },
+	{ "settle", settle, NULL, false },
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
+_Static_assert(STEP_COUNT <= STEPS_MAX, "is_up");
 
 static void stop_from(struct daemon *d, size_t n)
 {
 	while (n-- > 0)
-		if (steps[n].stop)
+		if (d->is_up[n] && steps[n].stop)
 			steps[n].stop(d);
 }
 
-static int run(const struct config *c, bool is_embedded)
+static void stop_handed(struct daemon *d)
+{
+	for (size_t n = STEP_COUNT; n-- > 0;)
+		if (steps[n].handed && d->is_up[n]) {
+			steps[n].stop(d);
+			d->is_up[n] = false;
+		}
+}
+
+static int start_handed(struct daemon *d, struct err *e)
+{
+	int r = 0;
+
+	for (size_t n = 0; r == 0 && n < STEP_COUNT; n++)
+		if (steps[n].handed) {
+			r = steps[n].start(d, e);
+			d->is_up[n] = r == 0;
+		}
+	return r;
+}
+
+static int run(const struct config *c, const struct flags *f)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 	struct err e = { "" };
@@ -700,33 +1002,35 @@ static int run(const struct config *c, bool is_embedded)
 	if (!d)
 		return PURSE_EXIT_FAILURE;
 	d->config = c;
-	d->is_embedded = is_embedded;
+	d->is_embedded = f->embedded;
+	d->takes_over = f->take_over;
 	d->started_ns = clock_boot_ns();
+	(void)pthread_mutex_init(&d->sight_lock, NULL);
 	while (n < STEP_COUNT && steps[n].start(d, &e) == 0)
-		n++;
+		d->is_up[n++] = true;
 	if (n < STEP_COUNT) {
 		log_error("daemon", "cannot start (%s): %s", steps[n].name, e.text);
 	} else {
 		log_info("daemon", "ready: version %s, listening on 127.0.0.1:%u and [::1]:%u, %zu providers, control %s/%s",
 			 PURSE_VERSION, gate_state(d->gate)->port4, gate_state(d->gate)->port6, c->providers.n, c->run_dir,
 			 PURSE_SOCKET_NAME);
+		process_tell_manager();
 		loop_run(d->loop);
 	}
 	stop_from(d, n);
+	(void)pthread_mutex_destroy(&d->sight_lock);
 	free(d);
 	return n < STEP_COUNT ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
 }
 
-struct flags {
-	const char *config;
-	bool debug, embedded, help, version;
-};
 static const struct args_row rows[] = {
 	{ .name = "--config", .letter = 'c', .type = ARGS_TEXT, .offset = offsetof(struct flags, config), .value = "FILE",
 	  .help = "default $" PURSE_CONFIG_ENV ", else " PURSE_CONFIG_PATH },
 	{ .name = "--debug", .type = ARGS_SWITCH, .offset = offsetof(struct flags, debug), .help = "log more" },
 	{ .name = "--embedded", .type = ARGS_SWITCH, .offset = offsetof(struct flags, embedded),
 	  .help = "stop after the last `purse run` (which uses this)" },
+	{ .name = "--take-over", .type = ARGS_SWITCH, .offset = offsetof(struct flags, take_over),
+	  .help = "from the daemon that runs, with its calls in flight; starts plainly where none does" },
 	{ .name = "--help", .letter = 'h', .type = ARGS_SWITCH, .offset = offsetof(struct flags, help), .help = "this text" },
 	{ .name = "--version", .letter = 'V', .type = ARGS_SWITCH, .offset = offsetof(struct flags, version),
 	  .help = "print the version" },
@@ -759,7 +1063,7 @@ int main(int argc, char **argv)
 		return exit_code;
 	if (f.help || f.version) {
 		(void)printf(f.version ? "pursed %s\n" : "usage: pursed [flags]      (version %s)\nRuns in the foreground and logs to "
-			     "stderr. SIGTERM: drain and stop. SIGHUP: load prices again.\n", PURSE_VERSION);
+			     "stderr. SIGTERM: drain and stop. SIGHUP: load prices again. SIGUSR2: start the binary anew, which takes over.\n", PURSE_VERSION);
 		if (f.help)
 			args_help(stdout, rows, ROW_COUNT);
 		return PURSE_EXIT_OK;
@@ -772,7 +1076,8 @@ int main(int argc, char **argv)
 		log_error("config", "%s", e.text);
 		return PURSE_EXIT_CONFIG;
 	}
-	exit_code = run(c, f.embedded);
+	remember_self(argc, argv);
+	exit_code = run(c, &f);
 	config_free(c);
 	return exit_code;
 }

@@ -5,15 +5,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "ctl_abi.h"
 #include "kern/cgroup.h"
 
@@ -106,6 +110,46 @@ int process_take_cgroup(char *was, size_t size, uint64_t *ret_id, struct err *e)
 	if (r == 0)
 		r = cgroup_enter(dir, 0, e);
 	return r ? r : cgroup_id(dir, ret_id, e);
+}
+
+int process_join_cgroup(pid_t pid, char *was, size_t size, uint64_t *ret_id, struct err *e)
+{
+	char mount[512], path[512], own[512], dir[1100];
+	int r = cgroup_mount(mount, sizeof(mount), e);
+
+	if (r == 0)
+		r = cgroup_of(pid, path, sizeof(path), e);
+	if (r == 0)
+		r = cgroup_of(0, own, sizeof(own), e);
+	if (r < 0)
+		return r;
+	was[0] = '\0';
+	(void)snprintf(dir, sizeof(dir), "%s%s", mount, path);
+	/* A service manager's stays where it is; ours goes with the last of us. */
+	if (strcmp(path, PURSE_DAEMON_CGROUP) == 0)
+		(void)snprintf(was, size, "%s%s", mount, strcmp(own, path) == 0 ? "" : own);
+	if (strcmp(own, path) != 0)
+		r = cgroup_enter(dir, 0, e);
+	return r ? r : cgroup_id(dir, ret_id, e);
+}
+
+void process_tell_manager(void)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const char *where = getenv("NOTIFY_SOCKET");
+	size_t n = where ? strlen(where) : 0;
+	char text[64];
+
+	if (n < 2 || n >= sizeof(un.sun_path))
+		return;
+	memcpy(un.sun_path, where, n);
+	if (un.sun_path[0] == '@')
+		un.sun_path[0] = '\0';
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int len = snprintf(text, sizeof(text), "READY=1\nMAINPID=%d", (int)getpid());
+
+	if (fd < 0 || sendto(fd, text, (size_t)len, MSG_NOSIGNAL, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		log_warn("daemon", "the service manager cannot be told that we are ready: %s", strerror(errno));
 }
 
 void process_leave_cgroup(const char *was)

@@ -3,6 +3,8 @@
 #ifndef PURSE_CTL_PROCESS_H
 #define PURSE_CTL_PROCESS_H
 
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "terms.h"
 
@@ -16,6 +18,10 @@ int process_make_dir(const char *path, struct err *e);
  * (a service manager's), else moves to PURSE_DAEMON_CGROUP. *ret_id: its id. was (512 bytes): where to go back to, "" = stayed.
  */
 int process_take_cgroup(char *was, size_t size, uint64_t *ret_id, struct err *e);
+/* The cgroup that process `pid` is in, for a take-over from it: that one is exempt already. */
+int process_join_cgroup(pid_t pid, char *was, size_t size, uint64_t *ret_id, struct err *e);
+/* systemd's notification: ready, and the main process is this one. Nothing where nobody asked for it. */
+void process_tell_manager(void);
 void process_leave_cgroup(const char *was);
 
 #endif

@@ -74,6 +74,7 @@ struct server {
 	char path[108];
 	int64_t idle_ms;
 	int fd;
+	bool is_paused, keeps_file;
 	struct loop_io *io;
 	struct loop_timer *resume;
 	struct loop_wake *wake;
@@ -121,7 +122,7 @@ static void conn_timeout(void *ctx)
 
 static void want(struct conn *c)
 {
-	bool reads = !c->busy && !c->last && buf_len(&c->out) == 0;
+	bool reads = !c->busy && !c->last && buf_len(&c->out) == 0 && !c->s->is_paused;
 
 	/* Who has an endless answer says nothing more, but its going away shows as readable. */
 	loop_io_want(c->io, (reads || c->is_endless ? LOOP_READ : 0) | (buf_len(&c->out) ? LOOP_WRITE : 0));
@@ -415,7 +416,7 @@ static void conn_step(struct conn *c)
 	bool more = false;
 
 	/* One request at a time: the next one waits until the answer is written. */
-	while (!more && !c->busy && !c->last && !c->is_endless && buf_len(&c->out) == 0)
+	while (!more && !c->busy && !c->s->is_paused && !c->last && !c->is_endless && buf_len(&c->out) == 0)
 		if (!conn_fact(c, &more))
 			return;
 	if (buf_len(&c->out) > 0 && !conn_flush(c))
@@ -501,6 +502,62 @@ int server_adopt(struct server *s, int fd)
 	return 0;
 }
 
+/* ---- a hand-over */
+
+static void want_all(struct server *s)
+{
+	list_for_each_safe(node, next, &s->conns)
+		want(list_entry(node, struct conn, node));
+	if (s->io)
+		loop_io_want(s->io, s->is_paused ? 0 : LOOP_READ);
+}
+
+bool server_pause(struct server *s)
+{
+	s->is_paused = true;
+	want_all(s);
+	return s->njobs == 0;
+}
+
+void server_resume(struct server *s)
+{
+	s->is_paused = false;
+	want_all(s);
+	/* What came in before the pause and was not looked at. */
+	list_for_each_safe(node, next, &s->conns)
+		conn_step(list_entry(node, struct conn, node));
+}
+
+void server_each_open(const struct server *s, void (*fn)(void *ctx, int fd, bool is_lease), void *ctx)
+{
+	if (s->fd >= 0)
+		fn(ctx, s->fd, false);
+	list_for_each(node, &s->conns) {
+		const struct conn *c = list_entry(node, struct conn, node);
+
+		if (c->leases)
+			fn(ctx, c->fd, true);
+	}
+}
+
+void server_leave(struct server *s)
+{
+	s->keeps_file = true;
+}
+
+int server_adopt_lease(struct server *s, int fd)
+{
+	int r = server_adopt(s, fd);
+
+	if (r < 0)
+		return r;
+	struct conn *c = list_entry(s->conns.prev, struct conn, node);
+
+	conn_go_on(c, ANSWER_LEASE);
+	want(c);
+	return 0;
+}
+
 unsigned server_conns(const struct server *s)
 {
 	return s->nconns;
@@ -517,7 +574,8 @@ static void accept_resume(void *ctx)
 {
 	struct server *s = ctx;
 
-	loop_io_want(s->io, LOOP_READ);
+	if (!s->is_paused)
+		loop_io_want(s->io, LOOP_READ);
 }
 
 static void accept_some(void *ctx, unsigned ready)
@@ -537,6 +595,18 @@ static void accept_some(void *ctx, unsigned ready)
 	loop_timer_set(s->resume, ACCEPT_PAUSE_MS);
 }
 
+static int hear(struct server *s, struct err *e)
+{
+	int r = loop_io_new(s->loop, s->fd, accept_some, s, &s->io);
+
+	if (r == 0)
+		r = loop_timer_new(s->loop, accept_resume, s, &s->resume);
+	if (r < 0)
+		return err_set(e, -r, "control socket %s: %s", s->path, strerror(-r));
+	loop_io_want(s->io, LOOP_READ);
+	return 0;
+}
+
 static int listen_on(struct server *s, struct err *e)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -551,13 +621,7 @@ static int listen_on(struct server *s, struct err *e)
 	/* Mode first, listening second: nobody connects in between. */
 	if (bind(s->fd, (struct sockaddr *)&un, sizeof(un)) < 0 || chmod(s->path, 0600) < 0 || listen(s->fd, 64) < 0)
 		return err_set(e, errno, "control socket %s: %s", s->path, strerror(errno));
-	int r = loop_io_new(s->loop, s->fd, accept_some, s, &s->io);
-	if (r == 0)
-		r = loop_timer_new(s->loop, accept_resume, s, &s->resume);
-	if (r < 0)
-		return err_set(e, -r, "control socket %s: %s", s->path, strerror(-r));
-	loop_io_want(s->io, LOOP_READ);
-	return 0;
+	return hear(s, e);
 }
 
 int server_new(struct loop *loop, const struct control *c, const struct server_options *o, struct server **ret,
@@ -570,7 +634,7 @@ int server_new(struct loop *loop, const struct control *c, const struct server_o
 		return err_set(e, ENOMEM, "control socket: out of memory");
 	s->loop = loop;
 	s->control = c;
-	s->fd = -1;
+	s->fd = o->listen_fd > 0 ? o->listen_fd : -1;
 	s->idle_ms = o->idle_ms ? o->idle_ms : CTL_IDLE_MS;
 	list_init(&s->conns);
 	list_init(&s->jobs);
@@ -580,7 +644,7 @@ int server_new(struct loop *loop, const struct control *c, const struct server_o
 		(void)err_set(e, -r, "control socket: %s", strerror(-r));
 	if (r == 0 && o->socket_path) {
 		if (str_copy(s->path, sizeof(s->path), str_of(o->socket_path)))
-			r = listen_on(s, e);
+			r = s->fd >= 0 ? hear(s, e) : listen_on(s, e);
 		else
 			r = err_set(e, ENAMETOOLONG, "control socket: \"%s\" is too long for a socket; choose a shorter "
 				    "run_dir", o->socket_path);
@@ -602,7 +666,8 @@ void server_free(struct server *s)
 		loop_timer_free(s->resume);
 	if (s->fd >= 0) {
 		(void)close(s->fd);
-		(void)unlink(s->path);
+		if (!s->keeps_file)
+			(void)unlink(s->path);
 	}
 	list_for_each_safe(node, next, &s->conns)
 		conn_free(list_entry(node, struct conn, node));

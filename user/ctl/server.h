@@ -16,6 +16,7 @@ struct server;
 struct server_options {
 	const char *socket_path; /* NULL: nothing is bound, only server_adopt (tests) */
 	int64_t idle_ms;         /* 0 = CTL_IDLE_MS */
+	int listen_fd;           /* > 0: listening already at socket_path, from the process that hands over; taken, also on failure */
 };
 
 /* A socket file that a dead daemon left is replaced: the gate's lock has made sure that it is dead. */
@@ -23,6 +24,16 @@ int server_new(struct loop *loop, const struct control *c, const struct server_o
 	       struct err *e);
 /* Closes all connections, waits for threads, removes the socket file. NULL ok. */
 void server_free(struct server *s);
+/*
+ * A hand-over (docs/upgrade.md). server_pause: nothing is read or accepted, connections wait; true: no slow request is running any more.
+ * server_resume: as before. server_each_open: the listening socket and the leases, borrowed. server_leave: the socket file is another's now and
+ * stays at server_free. server_adopt_lease: a connection that another process had answered with a lease.
+ */
+bool server_pause(struct server *s);
+void server_resume(struct server *s);
+void server_each_open(const struct server *s, void (*fn)(void *ctx, int fd, bool is_lease), void *ctx);
+void server_leave(struct server *s);
+int server_adopt_lease(struct server *s, int fd);
 /* Takes over a connected unix stream socket. */
 int server_adopt(struct server *s, int fd);
 unsigned server_conns(const struct server *s);

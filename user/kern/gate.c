@@ -78,6 +78,8 @@ static int init_state(struct gate *g, bool endpoints_are_new, struct err *e)
 	if (g->state->abi_version == 0)
 		gate_set_policy(g, false, default_ports, 1, STALE_AFTER_NS);
 	g->state->generation++;
+	/* Of two starts that are alive at once; 0 is taken. */
+	g->start = (uint32_t)g->state->generation ? (uint32_t)g->state->generation : 1;
 	__atomic_store_n(&g->state->abi_version, GATE_ABI_VERSION, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -85,8 +87,12 @@ static int init_state(struct gate *g, bool endpoints_are_new, struct err *e)
 static int open_all(struct gate *g, const struct gate_options *o, struct err *e)
 {
 	bool missing[GATE_MAP_COUNT];
-	int ret = gate_lock(o->lock_path, &g->lock_fd, e);
+	int ret = 0;
 
+	if (o->inherited_lock > 0)
+		g->lock_fd = o->inherited_lock;
+	else
+		ret = gate_lock(o->lock_path, &g->lock_fd, e);
 	if (ret == 0)
 		ret = open_root(g, o->cgroup_root, e);
 	if (ret == 0)
@@ -123,6 +129,21 @@ int gate_open(const struct gate_options *o, struct gate **ret, struct err *e)
 	}
 	*ret = g;
 	return 0;
+}
+
+int gate_lock_fd(const struct gate *g)
+{
+	return g->lock_fd;
+}
+
+void gate_sign_lock(const struct gate *g)
+{
+	(void)gate_lock_sign(g->lock_fd);
+}
+
+uint32_t gate_start(const struct gate *g)
+{
+	return g->start;
 }
 
 int gate_peek(const char *pin_dir, struct gate **ret, struct err *e)

@@ -43,6 +43,7 @@ struct gate {
 	bool is_readonly;            /* made by gate_peek */
 	bool is_fresh;
 	int lock_fd;
+	uint32_t start; /* gate_state.generation as this open made it */
 	uint64_t root_id; /* cgroup that the links are on */
 	int root_fd;
 	int map_fds[GATE_MAP_COUNT];
@@ -67,6 +68,7 @@ int gate_pins_remove(const char *pin_dir, struct err *e);
 int gate_pins_drop_other_links(const struct gate *g, struct err *e);
 /* Takes the lock for as long as the descriptor lives. -EBUSY names the process that has it. */
 int gate_lock(const char *path, int *ret_fd, struct err *e);
+int gate_lock_sign(int fd);
 /* May the maps that are pinned there be used? Sets which of them are missing. -EPROTO: another layout. */
 int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e);
 /* The path of a pin, for messages and libbpf. kind: "maps" or "links". */

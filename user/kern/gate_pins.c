@@ -97,6 +97,17 @@ static int make_folder_of(const char *path)
 	return 0;
 }
 
+/* For the message below only: the lock is the flock. */
+int gate_lock_sign(int fd)
+{
+	char text[32];
+	ssize_t n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) < 0)
+		return -errno;
+	return pwrite(fd, text, (size_t)n, 0) == n ? 0 : -EIO;
+}
+
 int gate_lock(const char *path, int *ret_fd, struct err *e)
 {
 	char text[32] = "";
@@ -118,10 +129,9 @@ int gate_lock(const char *path, int *ret_fd, struct err *e)
 		return err_set(e, EBUSY, "lock %s: the gate is held by process %s; stop that pursed first", path,
 			       text[0] ? text : "(unknown)");
 	}
-	/* For the message above only: the lock is the flock. */
-	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-		return err_set(e, errno ? errno : EIO, "lock %s: cannot write the process id: %s", path, strerror(errno));
+	ret = gate_lock_sign(fd);
+	if (ret < 0)
+		return err_set(e, -ret, "lock %s: cannot write the process id: %s", path, strerror(-ret));
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

@@ -15,9 +15,9 @@
 #include "base/str.h"
 #include "path/exchange.h"
 #include "path/meter.h"
+#include "path/money.h"
 #include "path/roll.h"
 #include "path/upstream.h"
-#include "spend/budget.h"
 #include "wire/decode.h"
 
 /* ---- the request */
@@ -57,7 +57,7 @@ static void up_sent(void *ctx)
 	struct exchange *x = ctx;
 
 	if (x->hold == HOLD_HELD) {
-		budget_sent(x->worker->env->budget, x->slot);
+		money_sent(x->worker->env->money, x->slot);
 		x->hold = HOLD_SENT;
 		roll_sent(x);
 	}

@@ -21,9 +21,17 @@
 
 struct namespaces;
 struct path;
+struct path_inherited;
 struct path_namespace;
 
 int namespaces_start(struct path *p, struct namespaces **ret, struct err *e);
+/*
+ * A hand-over (docs/upgrade.md): pause ends the looking, what was found stays; adopt takes over what another process found and listens
+ * on (before the first look; -E2BIG, -ENOMEM: the descriptors are closed); resume looks again.
+ */
+void namespaces_pause(struct namespaces *n);
+int namespaces_resume(struct namespaces *n);
+void namespaces_each(struct namespaces *n, void (*fn)(void *ctx, const struct path_inherited *one), void *ctx);
 void namespaces_stop(struct namespaces *n); /* NULL ok; before the workers end */
 /* A process of that agent (its key in agents) was denied for want of a listener. Any thread, returns at once. */
 void namespaces_look(struct namespaces *n, uint64_t agent, int pid);

@@ -16,6 +16,7 @@
 #include "path/fingerprint.h"
 #include "path/listening.h"
 #include "path/namespaces.h"
+#include "path/prefix.h"
 #include "path/worker.h"
 #include "spend/price.h"
 #include "wire/ca.h"
@@ -30,7 +31,9 @@ struct path {
 	struct listenings listenings;
 	struct namespaces *namespaces;
 	struct fingerprint_key fingerprints;
-	_Atomic bool stopping;
+	struct prefix_table *prefixes;
+	_Atomic bool stopping, leaving;
+	struct path_inherited own; /* descriptors belong to the listenings */
 	_Atomic int64_t drain_until_ns;
 	struct worker *workers;
 };
@@ -40,9 +43,30 @@ static int add_listening(struct path *p, int fd, uint64_t cookie)
 	return fd < 0 || listenings_add(&p->listenings, fd, cookie) ? 0 : -ENOMEM;
 }
 
+static const struct path_inherited *inherited_own(const struct path *p)
+{
+	for (size_t i = 0; i < p->options.ninherited; i++)
+		if (p->options.inherited[i].is_own)
+			return &p->options.inherited[i];
+	return NULL;
+}
+
+static int listeners_take(struct path *p, const struct path_inherited *own, struct err *e)
+{
+	p->own = *own;
+	if (add_listening(p, own->fd4, own->cookie) || add_listening(p, own->fd6, own->cookie))
+		return err_set(e, ENOMEM, "egress: no memory");
+	gate_set_listeners(p->env.gate, own->port4, own->port6, own->cookie);
+	log_info("egress", "listening on 127.0.0.1:%u%s, taken over", own->port4, own->port6 ? " and ::1" : "");
+	return 0;
+}
+
 static int listeners_open(struct path *p, struct err *e)
 {
 	struct netns_listener l = NETNS_LISTENER_NONE;
+
+	if (inherited_own(p))
+		return listeners_take(p, inherited_own(p), e);
 
 	/* Nobody serves what an earlier daemon left; and its port may be the one that we are to take. */
 	gate_clear_listeners(p->env.gate);
@@ -60,6 +84,7 @@ static int listeners_open(struct path *p, struct err *e)
 	/* No ::1 in this namespace is fine: the gate then denies native IPv6 of agents, and clients fall back. */
 	if (l.fd6 < 0)
 		log_warn("egress", "no listener on ::1 (%s): agents' native IPv6 connections are denied", strerror(l.why6));
+	p->own = (struct path_inherited){ .fd4 = l.fd4, .fd6 = l.fd6, .port4 = l.port4, .port6 = l.port6, .cookie = l.cookie, .is_own = true };
 	gate_set_listeners(p->env.gate, l.port4, l.port6, l.cookie);
 	log_info("egress", "listening on 127.0.0.1:%u%s", l.port4, l.port6 ? " and ::1" : "");
 	return 0;
@@ -89,6 +114,9 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 	p->workers = calloc(o->workers, sizeof *p->workers);
 
 	int r = p->workers ? 0 : err_set(e, ENOMEM, "egress: no memory");
+	p->prefixes = prefix_new();
+	if (!r && !p->prefixes)
+		r = err_set(e, ENOMEM, "egress: no memory");
 	if (!r && fingerprint_key_new(&p->fingerprints))
 		r = err_set(e, EIO, "egress: the kernel gives no random numbers");
 	if (!r)
@@ -103,8 +131,47 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 		path_stop(p, 0);
 		return r;
 	}
+	p->options.inherited = NULL;
+	p->options.ninherited = 0;
 	*ret = p;
 	return 0;
+}
+
+/* ---- a hand-over */
+
+void path_pause(struct path *p)
+{
+	namespaces_pause(p->namespaces);
+}
+
+int path_resume(struct path *p)
+{
+	return namespaces_resume(p->namespaces);
+}
+
+void path_each_listener(struct path *p, void (*fn)(void *ctx, const struct path_inherited *one), void *ctx)
+{
+	fn(ctx, &p->own);
+	namespaces_each(p->namespaces, fn, ctx);
+}
+
+void path_leave(struct path *p)
+{
+	atomic_store(&p->leaving, true);
+	path_wake_workers(p);
+}
+
+bool path_is_leaving(struct path *p)
+{
+	return atomic_load(&p->leaving);
+}
+
+bool path_is_over(struct path *p)
+{
+	for (unsigned i = 0; i < p->options.workers; i++)
+		if (!atomic_load(&p->workers[i].is_over))
+			return false;
+	return true;
 }
 
 void path_stop(struct path *p, int64_t drain_ms)
@@ -119,6 +186,7 @@ void path_stop(struct path *p, int64_t drain_ms)
 	listenings_done(&p->listenings);
 	tls_ctx_unref(p->client_tls);
 	price_list_unref(p->prices);
+	prefix_free(p->prefixes);
 	pthread_mutex_destroy(&p->lock);
 	free(p->workers);
 	free(p);
@@ -188,6 +256,7 @@ void path_count(struct path *p, struct path_counts *ret)
 
 struct tls_ctx *path_client_tls(struct path *p) { return p->client_tls; }
 const struct fingerprint_key *path_fingerprint_key(struct path *p) { return &p->fingerprints; }
+struct prefix_table *path_prefixes(struct path *p) { return p->prefixes; }
 struct listenings *path_listenings(struct path *p) { return &p->listenings; }
 const struct path_options *path_options_of(struct path *p) { return &p->options; }
 const struct path_env *path_env_of(struct path *p) { return &p->env; }

@@ -12,10 +12,9 @@
 #include "base/err.h"
 #include "terms.h"
 
-struct budget;
 struct ca;
 struct gate;
-struct ledger;
+struct money;
 struct path;
 struct price_list;
 struct provider_ops;
@@ -42,7 +41,18 @@ struct path_provider {
 	int64_t drain_ms;
 };
 
+/* Listeners of one namespace, opened by another process: 127.0.0.1 and ::1, -1 = none. */
+struct path_inherited {
+	int fd4, fd6;
+	uint16_t port4, port6;
+	bool is_own; /* of the daemon's own namespace; the rest is for others, as namespaces.h keeps it */
+	uint64_t cookie, dev, ino, agent;
+	int pid, tid;
+};
+
 struct path_options {
+	const struct path_inherited *inherited; /* a hand-over: listened on as they are; the descriptors are the path's then. During path_start */
+	size_t ninherited;
 	const struct path_provider *providers; /* index = the `provider` of gate endpoints and hold slots */
 	size_t nproviders;
 	unsigned workers;
@@ -55,8 +65,7 @@ struct path_options {
 
 struct path_env {
 	struct gate *gate;
-	struct budget *budget;
-	struct ledger *ledger;
+	struct money *money; /* budget and ledger, wherever they are: money.h */
 	struct ca *ca;
 	/*
 	 * NULL ok. An agent's TLS connection to addr:port names a host of that provider (index); listed: the gate has the address as an
@@ -74,6 +83,16 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 	       struct err *e);
 /* Takes no new connections, gives calls in flight up to drain_ms, settles the rest, joins the threads, frees. */
 void path_stop(struct path *p, int64_t drain_ms);
+/*
+ * A hand-over, docs/upgrade.md. path_each_listener: what there is to be inherited, the descriptors stay the path's; between path_pause and
+ * path_resume nothing is added or dropped. path_leave: accepts no more, ends with the calls and connections that it has; no
+ * connection is kept alive after its next answer. path_is_over: it has none left.
+ */
+void path_pause(struct path *p);
+int path_resume(struct path *p);
+void path_each_listener(struct path *p, void (*fn)(void *ctx, const struct path_inherited *one), void *ctx);
+void path_leave(struct path *p);
+bool path_is_over(struct path *p);
 /* New calls use the new list; calls in flight keep theirs. Takes a reference. */
 void path_set_prices(struct path *p, struct price_list *prices);
 /*
@@ -106,6 +125,7 @@ struct path_counts {
 	uint64_t exchanges, exchanges_open, refused, forwarded, free_calls;
 	uint64_t upstream_conns, upstream_reused, upstream_failed;
 	uint64_t settled, estimated, overruns;
+	uint64_t input_known; /* holds whose input an earlier request bounds (docs/holds.md) */
 	uint64_t namespaces; /* other network namespaces with listeners, now; not of a worker */
 };
 void path_count(struct path *p, struct path_counts *ret);

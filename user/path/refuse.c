@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "path/exchange.h"
 #include "path/meter.h"
-#include "spend/ledger.h"
+#include "path/money.h"
 #include "spend/rules.h"
 #include "spend/window.h"
 
@@ -240,7 +240,7 @@ void refuse_answer(struct exchange *x)
 	WORKER_COUNT(x->worker, refused, 1);
 	log_info(x->who.subject, "refused (%d): %s", row->status, message);
 	if (row->trail)
-		ledger_refusal(x->worker->env->ledger, x->who.agent, x->provider->name, x->ask.model, &x->refusal,
+		money_refusal(x->worker->env->money, x->who.agent, x->provider->name, x->ask.model, &x->refusal,
 			       clock_realtime_ns());
 	if (x->answer_begun)
 		answer_in_stream(x, message);
@@ -256,6 +256,6 @@ void refuse_notes(struct exchange *x, const struct rule_notes *notes)
 
 		message_of(r, message, sizeof message);
 		log_info(x->who.subject, "dry-run: would have been refused: %s", message);
-		ledger_note(x->worker->env->ledger, x->who.agent, x->provider->name, x->ask.model, r, clock_realtime_ns());
+		money_note(x->worker->env->money, x->who.agent, x->provider->name, x->ask.model, r, clock_realtime_ns());
 	}
 }

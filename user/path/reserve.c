@@ -10,10 +10,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "path/fingerprint.h"
+#include "path/money.h"
+#include "path/prefix_call.h"
 #include "path/roll.h"
-#include "spend/budget.h"
-#include "spend/ledger.h"
 #include "spend/price.h"
 
 static enum search_context search_context_of(const char *word)
@@ -38,7 +37,7 @@ static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct e
 	if (a->max_output >= 0 && __builtin_mul_overflow(a->max_output, a->choices, &output))
 		return err_set(e, ERANGE, "the output bound is out of range");
 	*ret = (struct cost_bounds){
-		.input = a->body_bytes + a->extra_input_tokens,
+		.input = x->input_bound,
 		.input_is_model_max = a->input_hidden,
 		.passes = a->passes,
 		.output = output,
@@ -73,11 +72,11 @@ static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct e
  */
 static bool still_out_of_credit(struct exchange *x)
 {
-	struct budget *b = x->worker->env->budget;
+	struct money *m = x->worker->env->money;
 	int64_t now_s = clock_realtime_ns() / 1000000000;
 	struct account_view v;
 
-	for (uint32_t a = x->who.flow.account; a && !budget_view(b, a, now_s, &v); a = budget_find(b, v.parent)) {
+	for (uint32_t a = x->who.flow.account; a && !money_view(m, a, now_s, &v); a = money_find(m, v.parent)) {
 		if (v.paused) {
 			x->refusal = (struct refusal){ .reason = REFUSAL_PAUSED };
 			(void)snprintf(x->refusal.account, sizeof x->refusal.account, "%s", v.name);
@@ -102,11 +101,11 @@ static bool still_out_of_credit(struct exchange *x)
 /* A paused account gets nothing, also not what is free, on a connection that was there before. */
 static bool is_paused(struct exchange *x)
 {
-	struct budget *b = x->worker->env->budget;
+	struct money *m = x->worker->env->money;
 	int64_t now_s = clock_realtime_ns() / 1000000000;
 	struct account_view v;
 
-	for (uint32_t a = x->who.flow.account; a && !budget_view(b, a, now_s, &v); a = budget_find(b, v.parent)) {
+	for (uint32_t a = x->who.flow.account; a && !money_view(m, a, now_s, &v); a = money_find(m, v.parent)) {
 		if (v.paused) {
 			x->refusal = (struct refusal){ .reason = REFUSAL_PAUSED };
 			(void)snprintf(x->refusal.account, sizeof x->refusal.account, "%s", v.name);
@@ -120,7 +119,7 @@ static bool is_paused(struct exchange *x)
 
 static enum stepped refused(struct exchange *x)
 {
-	budget_count_refusal(x->worker->env->budget, x->who.flow.account);
+	money_count_refusal(x->worker->env->money, x->who.flow.account);
 	return STEP_REFUSED;
 }
 
@@ -156,6 +155,7 @@ static int knows_what_is_made(const struct exchange *x, struct err *e)
 static int price_it(struct exchange *x, struct err *e)
 {
 	name_region(x);
+	prefix_seek(x);
 	if (knows_what_is_made(x, e))
 		return -1;
 	if (bounds_of(x, &x->bounds, e) || cost_ceiling(x->price, &x->bounds, &x->ceiling, e))
@@ -176,13 +176,6 @@ int64_t reserve_tokens(const struct exchange *x)
 	return __builtin_add_overflow(input, output > 0 ? output : 0, &sum) ? INT64_MAX : sum;
 }
 
-static uint64_t fingerprint_of(const struct exchange *x)
-{
-	const struct str parts[] = { str_of(x->sni), str_of(x->path), { .p = buf_ptr(&x->body), .n = buf_len(&x->body) } };
-
-	return fingerprint(path_fingerprint_key(x->worker->path), parts, sizeof parts / sizeof parts[0]);
-}
-
 /* The hold is written ahead: a power cut loses the slot. */
 static void write_ahead(const struct exchange *x)
 {
@@ -196,15 +189,15 @@ static void write_ahead(const struct exchange *x)
 	struct gate_hold slot;
 	struct account_view v;
 
-	budget_get_hold(x->worker->env->budget, x->slot, &slot);
+	money_get_hold(x->worker->env->money, x->slot, &slot);
 	h.started_ns = slot.started_realtime_ns;
-	if (!budget_view(x->worker->env->budget, x->who.flow.account, h.started_ns / 1000000000, &v))
+	if (!money_view(x->worker->env->money, x->who.flow.account, h.started_ns / 1000000000, &v))
 		(void)snprintf(h.account, sizeof h.account, "%s", v.name);
 	(void)snprintf(h.agent, sizeof h.agent, "%s", x->who.agent);
 	(void)snprintf(h.comm, sizeof h.comm, "%.*s", (int)sizeof x->who.flow.comm, x->who.flow.comm);
 	(void)snprintf(h.provider, sizeof h.provider, "%s", x->provider->name);
 	(void)snprintf(h.model, sizeof h.model, "%s", x->ask.model);
-	ledger_hold(x->worker->env->ledger, &h);
+	money_write_hold(x->worker->env->money, &h);
 }
 
 static int hold_it(struct exchange *x, int64_t now_ns)
@@ -222,10 +215,10 @@ static int hold_it(struct exchange *x, int64_t now_ns)
 		.provider_name = x->provider->name,
 		.now_ns = now_ns,
 		.tokens = reserve_tokens(x),
-		.fingerprint = fingerprint_of(x),
+		.fingerprint = x->fingerprint,
 		.notes = &notes,
 	};
-	int error = budget_hold(x->worker->env->budget, &r, &x->slot, &x->call_id, &x->refusal);
+	int error = money_hold(x->worker->env->money, &r, &x->slot, &x->call_id, &x->refusal);
 
 	refuse_notes(x, &notes);
 	return error;
@@ -234,12 +227,12 @@ static int hold_it(struct exchange *x, int64_t now_ns)
 /* What does not fit may fit with a lower output limit, where the account says so. */
 static void fit_in(struct exchange *x, int64_t now_ns)
 {
-	struct budget *b = x->worker->env->budget;
+	struct money *m = x->worker->env->money;
 
 	roll_begin(x);
-	if (x->rolls || !budget_clamps(b, x->who.flow.account))
+	if (x->rolls || !money_clamps(m, x->who.flow.account))
 		return;
-	nanousd most = budget_afford(b, x->who.flow.account, x->ask.model, now_ns);
+	nanousd most = money_afford(m, x->who.flow.account, x->ask.model, now_ns);
 	if (most < x->ceiling)
 		(void)clamp_to(x, most);
 }
@@ -274,7 +267,7 @@ void reserve_undo(struct exchange *x)
 {
 	if (x->hold != HOLD_HELD)
 		return;
-	budget_release(x->worker->env->budget, x->slot);
-	ledger_hold_over(x->worker->env->ledger, x->call_id);
+	money_release(x->worker->env->money, x->slot);
+	money_hold_over(x->worker->env->money, x->call_id);
 	x->hold = HOLD_OVER;
 }

@@ -9,8 +9,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "path/meter.h"
-#include "spend/budget.h"
-#include "spend/ledger.h"
+#include "path/money.h"
 
 int64_t roll_output_bound(const struct exchange *x)
 {
@@ -99,7 +98,7 @@ static bool too_little(struct exchange *x)
 	/* Waiting does not help this answer: it is over. */
 	if (x->refusal.reason == REFUSAL_BUDGET_HELD)
 		x->refusal.reason = REFUSAL_BUDGET;
-	budget_count_refusal(x->worker->env->budget, x->who.flow.account);
+	money_count_refusal(x->worker->env->money, x->who.flow.account);
 	return false;
 }
 
@@ -117,14 +116,14 @@ static bool extend(struct exchange *x, int64_t tokens)
 		wish = x->ceiling;
 	/* It may be covered by now: the exact input is less than what was held for it. */
 	if (least > x->held &&
-	    budget_extend(x->worker->env->budget, x->slot, least, wish, &x->held, &x->refusal))
+	    money_extend(x->worker->env->money, x->slot, least, wish, &x->held, &x->refusal))
 		return too_little(x);
 	if (least > before)
-		ledger_hold_grew(x->worker->env->ledger, x->call_id, x->held);
+		money_hold_grew(x->worker->env->money, x->call_id, x->held);
 	x->covered = x->held >= x->ceiling ? x->bound.full : roll_afforded(x, x->held, x->bound.full);
 	if (x->covered < tokens)
 		x->covered = tokens; /* held at the ceiling, which is the most that it can cost */
-	budget_count_tokens(x->worker->env->budget, x->slot, reserve_tokens(x), clock_realtime_ns());
+	money_count_tokens(x->worker->env->money, x->slot, reserve_tokens(x), clock_realtime_ns());
 	CRASH_POINT("extended");
 	return true;
 }

@@ -28,6 +28,8 @@ struct h1_server {
 	unsigned nanswers;  /* since the last turn of next_request */
 };
 
+static int64_t idle_ms(const struct worker *w) { return w->leaving ? WORKER_LEAVE_IDLE_MS : IDLE_MS; }
+
 static void h1_feed(struct h1_server *s, struct str *in);
 static void wait_in_line(struct conn *c);
 
@@ -47,7 +49,7 @@ static bool op_head(struct exchange *x, const struct http_head *from)
 	struct h1_server *s = x->serve_ctx;
 	struct http_head head = *from;
 
-	s->keep = (s->request_done || s->no_body) && x->keep_alive && !x->worker->draining;
+	s->keep = (s->request_done || s->no_body) && x->keep_alive && !x->worker->draining && !x->worker->leaving;
 	head.http10 = x->is_http10;
 	if (head.length == HTTP_LENGTH_CLOSE)
 		head.length = HTTP_LENGTH_CHUNKED;
@@ -139,7 +141,7 @@ static void op_fin(struct exchange *x)
 		return conn_finish(c);
 	if (conn_flush(c) == -ECONNRESET)
 		return;
-	conn_set_timeout(c, IDLE_MS);
+	conn_set_timeout(c, idle_ms(c->worker));
 	if (buf_len(&c->in))
 		(void)loop_defer(c->worker->loop, next_request, c);
 }
@@ -324,6 +326,6 @@ void h1_server_begin(struct conn *c)
 	s->conn = c;
 	c->state = s;
 	conn_set_stage(c, &stage_h1);
-	conn_set_timeout(c, IDLE_MS);
+	conn_set_timeout(c, idle_ms(c->worker));
 	h1_readable(c);
 }

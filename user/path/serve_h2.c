@@ -29,6 +29,8 @@ struct h2_stream {
 	struct exchange *x;
 };
 
+static int64_t idle_ms(const struct worker *w) { return w->leaving ? WORKER_LEAVE_IDLE_MS : IDLE_MS; }
+
 /* ---- writing */
 
 static void push(struct h2_server *s)
@@ -54,11 +56,19 @@ static void push(struct h2_server *s)
 		conn_finish(c);
 }
 
+/* Handed over: this connection ends with the streams that it has. */
+static bool is_over(struct conn *c)
+{
+	return c->worker->leaving && list_empty(&((struct h2_server *)c->state)->streams);
+}
+
 static void push_soon(void *ctx)
 {
 	struct conn *c = ctx;
 	if (!c->closed && c->stage == &stage_h2)
 		push(c->state);
+	if (!c->closed && c->stage == &stage_h2 && is_over(c))
+		conn_say_goodbye(c);
 }
 
 /* ---- the agent's side of an exchange */
@@ -200,7 +210,7 @@ static void on_closed(void *ctx, int32_t id, bool by_peer_reset)
 	if (x)
 		exchange_agent_gone(x);
 	if (list_empty(&s->streams))
-		conn_set_timeout(s->conn, IDLE_MS);
+		conn_set_timeout(s->conn, idle_ms(s->conn->worker));
 }
 
 static void on_drain(void *ctx, int32_t id)
@@ -296,7 +306,7 @@ void h2_server_begin(struct conn *c)
 	list_init(&s->streams);
 	c->state = s;
 	conn_set_stage(c, &stage_h2);
-	conn_set_timeout(c, IDLE_MS);
+	conn_set_timeout(c, idle_ms(c->worker));
 	push(s);
 	if (!c->closed && c->stage == &stage_h2)
 		h2_readable(c);

@@ -21,10 +21,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kern/gate.h"
+#include "path/money.h"
+#include "path/prefix_call.h"
 #include "path/roll.h"
 #include "path/settle_rule.h"
-#include "spend/budget.h"
-#include "spend/ledger.h"
 #include "spend/price.h"
 
 struct verdict {
@@ -269,7 +269,7 @@ static void count_tokens(const struct exchange *x, const struct verdict *v)
 	const struct usage *u = &x->report.usage;
 
 	if (!v->estimated)
-		budget_count_tokens(x->worker->env->budget, x->slot, x->report.seen ? u->input + u->output : 0, clock_realtime_ns());
+		money_count_tokens(x->worker->env->money, x->slot, x->report.seen ? u->input + u->output : 0, clock_realtime_ns());
 }
 
 enum stepped settle_run(struct exchange *x)
@@ -286,12 +286,12 @@ enum stepped settle_run(struct exchange *x)
 	/* A hold that turned out too small is no overrun while the budget has the rest. */
 	if (x->rolls && v.cost > x->held) {
 		struct refusal why;
-		(void)budget_extend(env->budget, x->slot, v.cost, v.cost, &x->held, &why);
+		(void)money_extend(env->money, x->slot, v.cost, v.cost, &x->held, &why);
 	}
+	prefix_learn(x);
 	count_tokens(x, &v);
-	nanousd overrun = budget_charge(env->budget, x->slot, v.cost, v.estimated);
 	fill_record(x, &v, &record);
-	ledger_call(env->ledger, &record);
+	nanousd overrun = money_charge(env->money, x->slot, &record);
 	x->hold = HOLD_OVER;
 
 	WORKER_COUNT(x->worker, settled, 1);

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "path/exchange.h"
+#include "path/money.h"
 #include "path/roll.h"
-#include "spend/budget.h"
 
 /* From the request's head to the end of its body. An agent is on this machine: what takes longer is no upload. */
 #define BODY_NS INT64_C(120000000000)
@@ -76,7 +76,7 @@ void watch_tick(struct worker *w)
 
 static bool is_of(struct worker *w, const struct identity *who, uint32_t account)
 {
-	return budget_is_below(w->env->budget, who->flow.account, account);
+	return money_is_below(w->env->money, who->flow.account, account);
 }
 
 static const char *killed(struct exchange *x)
@@ -84,7 +84,7 @@ static const char *killed(struct exchange *x)
 	struct account_view v;
 
 	x->refusal = (struct refusal){ .reason = REFUSAL_STOPPED };
-	if (!budget_view(x->worker->env->budget, x->who.flow.account, clock_realtime_ns() / 1000000000, &v))
+	if (!money_view(x->worker->env->money, x->who.flow.account, clock_realtime_ns() / 1000000000, &v))
 		(void)snprintf(x->refusal.account, sizeof x->refusal.account, "%s", v.name);
 	return "killed";
 }

@@ -86,6 +86,19 @@ static void listen_to_all(struct worker *w)
 		log_error("egress", "worker %u: cannot take up a listener: %s; trying again", w->index, strerror(-r));
 }
 
+/* Connections that wait for a request get one more: closing them now would meet it half-way. Who sends none has WORKER_LEAVE_IDLE_MS. */
+static void leave_begin(struct worker *w)
+{
+	w->leaving = true;
+	listening_free_all(w);
+	list_for_each(pos, &w->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (!conn_is_busy(c) && (c->stage == &stage_h1 || c->stage == &stage_h2))
+			conn_set_timeout(c, WORKER_LEAVE_IDLE_MS);
+	}
+}
+
 void worker_wake(struct worker *w)
 {
 	if (w->started)
@@ -98,7 +111,10 @@ static void woken(void *ctx)
 
 	take_stops(w);
 	if (!path_is_stopping(w->path, &w->drain_until_ns)) {
-		listen_to_all(w);
+		if (path_is_leaving(w->path) && !w->leaving)
+			leave_begin(w);
+		if (!w->leaving)
+			listen_to_all(w);
 		return;
 	}
 	if (!w->draining)
@@ -116,6 +132,8 @@ static void ticked(void *ctx)
 	watch_tick(w);
 	if (w->draining)
 		drain_step(w);
+	else if (w->leaving)
+		atomic_store(&w->is_over, list_empty(&w->conns) && list_empty(&w->exchanges));
 	else {
 		listening_want(w, true);
 		listen_to_all(w);

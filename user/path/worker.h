@@ -26,6 +26,9 @@ struct upstreams;
 /* Bodies that a worker keeps for one account at a time: an agent that opens many large requests must not take all memory. */
 #define BODIES_MAX (256 * (size_t)1024 * 1024)
 
+/* After a hand-over: for the next request on a connection that is kept alive. */
+#define WORKER_LEAVE_IDLE_MS 10000
+
 struct worker {
 	struct path *path;
 	const struct path_options *options;
@@ -49,6 +52,8 @@ struct worker {
 	struct list conns;     /* struct conn, all open ones */
 	size_t *body_bytes;    /* of request bodies that are kept, by account: GATE_ACCOUNTS_MAX */
 	struct list exchanges; /* struct exchange, all open ones, also those whose agent is gone */
+	bool leaving; /* handed over: takes no connections, keeps none alive */
+	_Atomic bool is_over; /* and has none left */
 	bool draining;
 	int64_t drain_until_ns;
 
@@ -76,8 +81,10 @@ struct tls_ctx *path_client_tls(struct path *p); /* borrowed */
 const struct path_options *path_options_of(struct path *p);
 const struct path_env *path_env_of(struct path *p);
 const struct fingerprint_key *path_fingerprint_key(struct path *p);
+struct prefix_table *path_prefixes(struct path *p);
 struct listenings *path_listenings(struct path *p);
 void path_wake_workers(struct path *p);
+bool path_is_leaving(struct path *p);
 bool path_is_stopping(struct path *p, int64_t *ret_drain_until_ns);
 /* The provider that owns this host name, and its index. NULL = not an LLM name. */
 const struct path_provider *path_provider_of(struct path *p, const char *host, uint16_t *ret_index);

@@ -269,6 +269,7 @@ static void slot_fill(struct gate_hold *h, const struct hold_request *r, uint64_
 		.pid = r->pid,
 		.provider = r->provider,
 		.endpoint = r->endpoint,
+		.owner = r->owner,
 	};
 	copy_text(h->comm, sizeof(h->comm), r->comm);
 	copy_text(h->model, sizeof(h->model), r->model);
@@ -289,6 +290,8 @@ int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_sl
 
 		b->last_id = (uint64_t)now_ns > b->last_id ? (uint64_t)now_ns : b->last_id + 1;
 		slot_fill(&b->holds[slot], r, b->last_id, now_ns);
+		if (!r->owner)
+			b->holds[slot].owner = b->owner;
 		b->accounts[r->account].nholds++;
 		for_chain(b, i, r->account)
 			for (int k = 0; k < WINDOW_COUNT; k++) {

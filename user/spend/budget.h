@@ -45,6 +45,9 @@ struct budget;
 int budget_new(struct gate_account *accounts, size_t naccounts, struct gate_hold *holds, size_t nholds,
 	       struct budget **ret);
 void budget_free(struct budget *b); /* leaves the arrays as they are */
+/* The same for a hand-over: the kernel goes on by the accounts as they are until budget_open, which puts the new ones in their place. */
+int budget_take(struct gate_account *accounts, size_t naccounts, struct gate_hold *holds, size_t nholds,
+		struct budget **ret);
 
 /* ---- accounts. limits[w] = GATE_NO_LIMIT for none. */
 struct account_spec {
@@ -144,6 +147,7 @@ struct hold_request {
 	int64_t tokens;       /* what `amount` is held for: input and output tokens, for rules on tokens */
 	uint64_t fingerprint; /* of the request (host, path, body), for the loop breaker; 0 = none */
 	struct rule_notes *notes; /* what rules in dry-run would have refused; NULL = not wanted */
+	uint32_t owner;           /* the process that has the call; 0 = this one (budget_set_owner) */
 };
 /*
  * 0: *ret_slot and *ret_call_id. -EDQUOT: *ret_why is BUDGET, BUDGET_HELD or PAUSED with all its fields.
@@ -194,6 +198,19 @@ struct orphan {
 size_t budget_orphans(struct budget *b, struct orphan *ret, size_t n);
 /* Takes an orphan over as CHARGED (cost counted in the windows it belongs to) so that the ledger can write its row. */
 void budget_adopt(struct budget *b, uint32_t slot, nanousd cost, bool already_in_ledger);
+
+/*
+ * ---- a hand-over (docs/upgrade.md): calls that another process still has go on while the money is here.
+ * budget_set_owner: whose the holds are that are taken here. budget_keep: before replay_begin, at most BUDGET_KEEP_MAX: holds of these
+ * processes are no orphans. budget_keep_holds (in replay_finish) lets them stand, HELD or SENT, where they count; those whose account is gone
+ * are orphans after all. budget_holds_of: what one of these processes has, up to n; returns how many there are.
+ */
+#define BUDGET_KEEP_MAX 16
+void budget_set_owner(struct budget *b, uint32_t owner);
+void budget_keep(struct budget *b, const uint32_t *owners, size_t n);
+bool budget_keeps(struct budget *b, const struct gate_hold *h);
+size_t budget_keep_holds(struct budget *b);
+size_t budget_holds_of(struct budget *b, uint32_t owner, struct orphan *ret, size_t n);
 
 /* ---- looking */
 struct window_view {

@@ -125,6 +125,8 @@ void budget_free(struct budget *b)
 		account_drop_windows(&b->accounts[i]);
 		rules_free(b->accounts[i].rules);
 	}
+	if (b->real_rows)
+		free(b->rows);
 	free(b->tokens);
 	free(b->free_slots);
 	free(b->old);
@@ -157,6 +159,7 @@ void budget_open(struct budget *b)
 {
 	(void)pthread_mutex_lock(&b->lock);
 	wipe_old_rows(b);
+	budget_show_rows(b);
 	b->is_open = true;
 	for (uint32_t i = 1; i < b->end; i++) {
 		if (!b->accounts[i].used)
@@ -215,6 +218,8 @@ size_t budget_orphans(struct budget *b, struct orphan *ret, size_t n)
 	for (uint32_t s = 0; s < b->nholds; s++) {
 		uint32_t state = slot_state(&b->holds[s]);
 
+		if (budget_keeps(b, &b->holds[s]))
+			continue;
 		if (state == GATE_HOLD_HELD)
 			slot_free(b, s);
 		if (state != GATE_HOLD_SENT && state != GATE_HOLD_CHARGED)

@@ -72,6 +72,7 @@ struct budget {
 	pthread_mutex_t lock;
 	struct computed computed[WINDOW_COUNT];
 	struct gate_account *rows;
+	struct gate_account *real_rows; /* rows is a copy until budget_open (budget_take) */
 	struct account *accounts;
 	struct old_row *old;     /* NULL once open */
 	uint32_t naccounts, end; /* end: one past the highest index in use */
@@ -84,6 +85,7 @@ struct budget {
 	int64_t seen_ns; /* the latest moment that any caller named */
 	bool is_open, holds_closed;
 	uint32_t nruled; /* accounts that have rules */
+	uint32_t owner, keep[BUDGET_KEEP_MAX], nkeep; /* a hand-over */
 	int64_t *tokens; /* by slot: held, later used; NULL until somebody has rules */
 };
 
@@ -163,5 +165,6 @@ void instance_excuse(struct instance *in, nanousd limit);
 void slot_set_state(struct gate_hold *h, uint32_t state);
 uint32_t slot_state(const struct gate_hold *h);
 void slot_free(struct budget *b, uint32_t slot);
+void budget_show_rows(struct budget *b); /* budget_keep.c: in budget_open */
 
 #endif

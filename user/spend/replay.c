@@ -24,6 +24,7 @@ static void nothing(void *ctx)
 /* ---- holds that were written ahead */
 
 struct slots {
+	struct budget *budget;
 	struct map *by_id; /* call id -> struct gate_hold, of slots in use */
 	const struct gate_hold *holds;
 };
@@ -56,14 +57,14 @@ static enum ledger_fate fate(void *ctx, const struct ledger_hold *hold)
 
 	if (!h)
 		return LEDGER_HOLD_CHARGE;
-	return h->state == GATE_HOLD_HELD ? LEDGER_HOLD_DROP : LEDGER_HOLD_KEEP;
+	return h->state == GATE_HOLD_HELD && !budget_keeps(s->budget, h) ? LEDGER_HOLD_DROP : LEDGER_HOLD_KEEP;
 }
 
 static int settle_power_cut(struct budget *b, struct ledger *l, struct err *e)
 {
 	struct budget_snapshot snapshot = { 0 };
 	struct ledger_taken taken = { 0 };
-	struct slots slots = { 0 };
+	struct slots slots = { .budget = b };
 	char usd[32];
 	int r = budget_snapshot(b, nothing, NULL, &snapshot);
 
@@ -336,6 +337,7 @@ static void queue_row(struct ledger *l, const struct orphan *o, nanousd cost)
 
 static int settle_orphans(struct budget *b, struct ledger *l, struct replay_counts *counts, struct err *e)
 {
+	counts->kept = budget_keep_holds(b);
 	size_t n = budget_orphans(b, NULL, 0);
 	struct orphan *orphans = calloc(n ? n : 1, sizeof(*orphans));
 
@@ -359,6 +361,33 @@ static int settle_orphans(struct budget *b, struct ledger *l, struct replay_coun
 	}
 	free(orphans);
 	return 0;
+}
+
+void replay_abandoned(struct budget *b, struct ledger *l, uint32_t owner, struct replay_counts *ret)
+{
+	size_t n = budget_holds_of(b, owner, NULL, 0);
+	struct orphan *left = calloc(n ? n : 1, sizeof(*left));
+
+	*ret = (struct replay_counts){ 0 };
+	if (!left) {
+		log_error("ledger", "%zu calls of a process that is gone: out of memory; their holds stay until the next start", n);
+		return;
+	}
+	n = budget_holds_of(b, owner, left, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct gate_hold *h = &left[i].hold;
+
+		if (h->state == GATE_HOLD_HELD) {
+			budget_release(b, left[i].slot);
+			ledger_hold_over(l, h->call_id);
+			continue;
+		}
+		(void)budget_charge(b, left[i].slot, h->amount_nanousd, true);
+		queue_row(l, &left[i], h->amount_nanousd);
+		ret->orphans_sent++;
+		ret->orphans_cost += h->amount_nanousd;
+	}
+	free(left);
 }
 
 int replay_finish(struct budget *b, struct ledger *l, int64_t now_s, struct replay_counts *ret, struct err *e)

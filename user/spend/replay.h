@@ -23,6 +23,7 @@ struct replay_counts {
 	size_t orphans_charged; /* charged, row not yet durable: the row is written now */
 	size_t orphans_known;  /* charged, row was durable: the slot is freed */
 	nanousd orphans_cost;  /* of the first two */
+	size_t kept;           /* of a process that handed over (budget_keep): they go on */
 };
 
 /* now_ns: realtime. A ledger whose newest call is more than two days ahead of the clock is taken for a clock that was wrong then. */
@@ -35,6 +36,8 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
  * it is counted anew from the ledger. Nothing to do: returns at once.
  */
 int replay_models(struct budget *b, struct ledger *l, uint32_t account, struct err *e);
+/* A process that handed over is gone: what it held is charged as after a crash (orphans_sent, orphans_cost) or given back. Any thread. */
+void replay_abandoned(struct budget *b, struct ledger *l, uint32_t owner, struct replay_counts *ret);
 int replay_finish(struct budget *b, struct ledger *l, int64_t now_s, struct replay_counts *ret, struct err *e);
 
 #endif

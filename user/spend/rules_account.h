@@ -110,6 +110,7 @@ static inline void rules_release(struct budget *b, uint32_t slot)
 		rules_release_chain(b, slot);
 }
 void rules_adopt(struct budget *b, const struct gate_hold *h, nanousd cost); /* an orphan: never in flight here */
+void rules_keep(struct budget *b, uint32_t slot); /* a hand-over: it goes on */
 nanousd rules_afford(struct budget *b, uint32_t account, const char *model, nanousd most);
 
 #endif

@@ -297,6 +297,22 @@ void rules_charge_chain(struct budget *b, uint32_t slot, nanousd cost)
 }
 
 /* Nothing of an orphan is held: it is as if it had held nothing, and cost that much. */
+/* A call that another process began: what it was held for in tokens is not known here. */
+void rules_keep(struct budget *b, uint32_t slot)
+{
+	if (!b->tokens)
+		return;
+	b->tokens[slot] = 0;
+	for_chain(b, i, b->nruled ? b->holds[slot].account : 0) {
+		struct account_rules *a = b->accounts[i].rules;
+
+		if (!a)
+			continue;
+		a->flight.calls++;
+		move_models(a, &b->holds[slot], b->holds[slot].amount_nanousd, 0, false);
+	}
+}
+
 void rules_adopt(struct budget *b, const struct gate_hold *h, nanousd cost)
 {
 	for_chain(b, i, b->nruled ? h->account : 0)
