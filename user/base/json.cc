@@ -35,6 +35,8 @@ constexpr unsigned DEPTH_MAX = 64;
 constexpr size_t KEEP_TEXT = size_t(2) << 20;
 constexpr size_t CAPACITY_MIN = 4096;
 constexpr size_t TEXT_MAX = UINT32_MAX - 1024;
+/* Of one object, looked at for a key that stands twice; one with more members counts as if it had such a key. */
+constexpr int64_t KEYS_MAX = 48;
 
 /* An open object or array. */
 struct level {
@@ -44,7 +46,21 @@ struct level {
 	uint16_t nstates;
 	bool is_array;
 	bool watched; /* something inside may be wanted */
+	uint64_t keys[KEYS_MAX]; /* key_mark of the members so far */
 };
+
+/* Equal keys have equal marks; up to 16 bytes only they do. Reads behind the key: JSON_PADDING. */
+uint64_t key_mark(const char *p, size_t n)
+{
+	uint64_t first, last = 0;
+
+	memcpy(&first, p, sizeof first);
+	if (n < sizeof first)
+		first &= (uint64_t(1) << 8 * n) - 1;
+	else
+		memcpy(&last, p + n - sizeof last, sizeof last);
+	return (first * UINT64_C(0x9e3779b97f4a7c15)) ^ (last * UINT64_C(0xc2b2ae3d27d4eb4f) + n);
+}
 
 /*
  * Finds one backslash after the other. In code (and JSON in JSON) they stand a few bytes
@@ -122,6 +138,7 @@ struct json {
 	size_t states_cap;
 	char *scratch; /* for unescaping */
 	size_t scratch_cap;
+	bool repeats;
 	struct level levels[DEPTH_MAX];
 };
 
@@ -164,6 +181,7 @@ private:
 	int escapes_pass(size_t end);
 	int unescape_into_scratch(size_t at, size_t end, struct str *ret);
 	int key();
+	void mark_key(const char *p, size_t n);
 	void match_key(struct str name);
 	void element();
 	int open(bool is_array);
@@ -251,6 +269,20 @@ void walk::match_key(struct str name)
 	}
 }
 
+void walk::mark_key(const char *p, size_t n)
+{
+	struct level *l = &j->levels[depth - 1];
+	uint64_t mark = key_mark(p, n);
+
+	if (l->count >= KEYS_MAX) {
+		j->repeats = true;
+		return;
+	}
+	for (int64_t i = 0; i < l->count; i++)
+		j->repeats |= l->keys[i] == mark;
+	l->keys[l->count] = mark;
+}
+
 /* Reads `"key" :`. */
 int walk::key()
 {
@@ -269,6 +301,9 @@ int walk::key()
 	if (r < 0 || (has_escape && escapes_pass(end) < 0))
 		return -EINVAL;
 	next++;
+	/* One that is written with an escape may be any other. */
+	j->repeats |= has_escape;
+	mark_key(text + at + 1, end - at - 2);
 	j->levels[depth - 1].count++;
 	key_at = at;
 	nstates = 0;
@@ -535,6 +570,8 @@ void json_free(struct json *j)
 	delete j;
 }
 
+bool json_repeats(const struct json *j) { return j->repeats; }
+
 int json_scan(struct json *j, const char *text, size_t len, const struct json_want *wants, size_t nwants,
 	      json_hit_fn hit, void *ctx)
 {
@@ -549,6 +586,7 @@ int json_scan(struct json *j, const char *text, size_t len, const struct json_wa
 		r = make_room(j, len);
 	if (r < 0)
 		return r;
+	j->repeats = false;
 	switch (j->stage1->stage1(reinterpret_cast<const uint8_t *>(text), len, simdjson::stage1_mode::regular)) {
 	case simdjson::SUCCESS:
 		r = walk(j, text, len, hit, ctx).run();

@@ -57,5 +57,10 @@ void json_free(struct json *j);
 /* The table is known again by its content, so it may live anywhere. Not to be called from inside hit. */
 int json_scan(struct json *j, const char *text, size_t len, const struct json_want *wants, size_t nwants,
 	      json_hit_fn hit, void *ctx);
+/*
+ * After json_scan: an object of the text, at any depth, has a key twice; or may have: more than 48 members, long keys that differ in their
+ * middle only, a key with an escape in it.
+ */
+bool json_repeats(const struct json *j);
 
 #endif

@@ -21,6 +21,7 @@
 struct arena;
 struct exchange;
 struct meter;
+struct prefix_memo;
 struct upstream;
 
 /* The agent's side of an exchange, HTTP/1.1 or HTTP/2. All asynchronous: bytes are queued. */
@@ -75,6 +76,10 @@ struct exchange {
 	struct price_list *prices; /* a reference: the list this call is priced by */
 	const struct price *price; /* of the model asked for */
 	struct cost_bounds bounds;
+	uint64_t fingerprint;      /* of the request: the same again (spend/rules.h) */
+	int64_t input_bound;       /* tokens */
+	bool input_by_known;       /* by what an earlier request had, not by bytes (prefix_call.h) */
+	struct prefix_memo *memo;  /* what its report will say more about; NULL = nothing */
 	char region[16]; /* bounds.terms points to it */
 	enum hold_phase hold;
 	nanousd ceiling; /* the dearest that the call can be */

@@ -17,4 +17,12 @@ int fingerprint_key_new(struct fingerprint_key *ret); /* negative errno */
 /* Of the parts in this order; where one ends counts. Never 0. */
 uint64_t fingerprint(const struct fingerprint_key *k, const struct str *parts, size_t nparts);
 
+/*
+ * The same number of a body that comes behind other parts, and on the way: blocks[i] is of these parts and the body's first i + 1 blocks
+ * of FINGERPRINT_BLOCK bytes, up to `until` bytes and `most` blocks. Never 0, as unlikely to be shared. Returns how many.
+ */
+#define FINGERPRINT_BLOCK ((size_t)4088)
+size_t fingerprint_blocks(const struct fingerprint_key *k, const struct str *parts, size_t nparts, struct str body, size_t until,
+			  uint64_t *blocks, size_t most, uint64_t *ret_whole);
+
 #endif

@@ -24,6 +24,7 @@
 
 #include "base/str.h"
 #include "provider/reading.h"
+#include "provider/steady.h"
 
 #define EXTRA_BASE 64
 #define EXTRA_PER_MESSAGE 16
@@ -46,6 +47,7 @@ struct request {
 	struct note tool_type;
 	bool tool_type_stood, max_uses_stood;
 	int64_t max_uses;
+	struct steady steady;
 };
 
 static const struct word tier_words[] = {
@@ -199,12 +201,90 @@ static int read_unbounded(void *ctx, const struct json_value *v, struct err *e)
 	return 0;
 }
 
+static int read_nothing(void *ctx, const struct json_value *v, struct err *e)
+{
+	return 0;
+}
+
+static int read_messages(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	q->messages = v->i;
+	q->steady.conversation_end = v->end;
+	return 0;
+}
+
+static int read_tools(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	q->tools = v->i;
+	steady_tail(&q->steady, STEADY_TOOLS, v);
+	return 0;
+}
+
+static int read_system(void *ctx, const struct json_value *v, struct err *e)
+{
+	steady_tail(&((struct request *)ctx)->steady, STEADY_SYSTEM, v);
+	return 0;
+}
+
+static int read_choice(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = { { "auto", 1 }, { "any", 1 }, { "tool", 1 }, { NULL, 0 } };
+
+	/* With "none" tools may not be read at all. */
+	steady_word(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
+static int read_doubt(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->steady.doubt = true;
+	return 0;
+}
+
+static int read_block_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	note_take(&((struct request *)ctx)->steady.type, v);
+	return 0;
+}
+
+static int read_block(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = {
+		{ "text", STEADY_HARD }, { "tool_use", STEADY_HARD }, { "tool_result", STEADY_HARD },
+		{ "image", STEADY_LIGHT }, { "thinking", STEADY_SOFT }, { "redacted_thinking", STEADY_SOFT },
+		{ NULL, 0 },
+	};
+
+	/* A compaction replaces all before it; a reference brings in what is left out elsewhere; others may be anything. */
+	steady_part(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
+static int read_inner_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	note_take(&((struct request *)ctx)->steady.inner, v);
+	return 0;
+}
+
+static int read_inner(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = { { "text", STEADY_HARD }, { "image", STEADY_LIGHT }, { NULL, 0 } };
+
+	steady_inner(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
 /* The edits that clear old tool uses or thinking only make the input smaller; any other may be a pass of its own. */
 static int read_edit_type(void *ctx, const struct json_value *v, struct err *e)
 {
 	bool clears = v->kind == JSON_STRING && str_starts(v->s, STR("clear_"));
 
 	((struct request *)ctx)->ask->unbounded_tools |= !clears;
+	((struct request *)ctx)->steady.doubt |= v->kind != JSON_STRING || !str_starts(v->s, STR("clear_thinking"));
 	return 0;
 }
 
@@ -242,9 +322,9 @@ static const struct field fields[] = {
 	{ "thinking.type", KIND_ANY, .once = true, .read = read_thinking },
 	{ "thinking.budget_tokens", KIND_INT, .once = true, OFFSET(thinking_budget) },
 	{ "output_config.effort", KIND_ANY, .once = true, .read = read_effort },
-	{ "messages", KIND_ARRAY, .once = true, OFFSET(messages) },
+	{ "messages", KIND_ARRAY, .once = true, .read = read_messages },
 
-	{ "tools", KIND_ARRAY, .once = true, OFFSET(tools) },
+	{ "tools", KIND_ARRAY, .once = true, .read = read_tools },
 	{ "tools[]", KIND_ANY, .nulls = true, .read = read_tool },
 	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
 	{ "tools[].max_uses", KIND_ANY, .nulls = true, .read = read_max_uses },
@@ -252,6 +332,25 @@ static const struct field fields[] = {
 	{ "container", KIND_ANY, .once = true, .read = read_unbounded },
 	{ "compaction", KIND_ANY, .once = true, .read = read_unbounded },
 	{ "context_management.edits[].type", KIND_ANY, .nulls = true, .read = read_edit_type },
+
+	/* For input_steady: what is known to change nothing about what is read, and what may. */
+	{ "system", KIND_ANY, .read = read_system },
+	{ "thinking", KIND_ANY, .read = read_nothing },
+	{ "output_config", KIND_ANY, .read = read_nothing },
+	{ "metadata", KIND_ANY, .read = read_nothing },
+	{ "temperature", KIND_ANY, .read = read_nothing },
+	{ "top_p", KIND_ANY, .read = read_nothing },
+	{ "top_k", KIND_ANY, .read = read_nothing },
+	{ "stop_sequences", KIND_ANY, .read = read_nothing },
+	{ "cache_control", KIND_ANY, .read = read_nothing },
+	{ "context_management", KIND_ANY, .read = read_nothing },
+	{ "tool_choice", KIND_ANY, .read = read_nothing },
+	{ "tool_choice.type", KIND_ANY, .read = read_choice },
+	{ "tools[].defer_loading", KIND_ANY, .read = read_doubt },
+	{ "messages[].content[].type", KIND_ANY, .nulls = true, .read = read_block_type },
+	{ "messages[].content[]", KIND_ANY, .nulls = true, .read = read_block },
+	{ "messages[].content[].content[].type", KIND_ANY, .nulls = true, .read = read_inner_type },
+	{ "messages[].content[].content[]", KIND_ANY, .nulls = true, .read = read_inner },
 
 	{ "**.cache_control", KIND_ANY, .read = read_cache_control },
 	{ "**.ttl", KIND_ANY, .read = read_ttl },
@@ -289,7 +388,8 @@ int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, s
 	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .body_bytes = (int64_t)len,
 			   .geo = "*" /* the workspace may have a default of its own */ };
 	struct request q = { .ask = &ask, .max_tokens = ABSENT, .max_uses = ABSENT };
-	int r = fields_read(j, body, len, fields, sizeof(fields) / sizeof(fields[0]), &q, e);
+	bool known;
+	int r = fields_read_known(j, body, len, fields, sizeof(fields) / sizeof(fields[0]), &q, &known, e);
 
 	if (r < 0)
 		return r;
@@ -308,6 +408,7 @@ int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, s
 	ask.output_sight = ask.reasoning_asked ? OUTPUT_HIDDEN : OUTPUT_SHOWN;
 	place_limit(&q);
 	bound_input(&q);
+	steady_end(&q.steady, known, &ask);
 	*ret = ask;
 	return 0;
 }

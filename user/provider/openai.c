@@ -85,7 +85,7 @@ static enum endpoint classify_compatible(struct str method, struct str path)
 	.read_request = d##_request, .read_answer = d##_answer, .read_event = d##_event, \
 	.write_error = openai_write_error, .write_stream_error = openai_write_stream_error
 
-DIALECT(openai, .asks_for_usage = true, .completions_default = true)
+DIALECT(openai, .steady_input = true, .asks_for_usage = true, .completions_default = true)
 DIALECT(compatible, .asks_for_usage = true)
 DIALECT(reporting, .asks_for_usage = false)
 DIALECT(openrouter, .asks_for_usage = false, .reports_cost = COST_IN_USD)

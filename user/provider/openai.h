@@ -26,6 +26,7 @@ struct openai_traits {
 	bool asks_for_usage;       /* stream usage must be asked for with stream_options */
 	bool completions_default;  /* /completions without max_tokens stops at 16 tokens */
 	enum cost_report reports_cost;
+	bool steady_input; /* never cuts a conversation unasked, one model has one tokenizer: not so where requests go to hosts of others */
 };
 
 /* Is it known to think where its chat answers do not show it? */

@@ -30,6 +30,7 @@
 
 #include "base/str.h"
 #include "provider/reading.h"
+#include "provider/steady.h"
 
 #define EXTRA_BASE 64
 #define EXTRA_PER_ITEM 16
@@ -67,6 +68,7 @@ struct request {
 	bool tool_type_stood, item_encrypted;
 	struct json_value limits[3]; /* as options: max_tokens, max_completion_tokens, max_output_tokens */
 	struct json_value options, include_usage; /* kind and place only; .end = 0: absent */
+	struct steady steady;
 };
 
 static const struct word tier_words[] = {
@@ -157,6 +159,7 @@ static int read_include_usage(void *ctx, const struct json_value *v, struct err 
 static int read_messages(void *ctx, const struct json_value *v, struct err *e)
 {
 	((struct request *)ctx)->messages = v->i;
+	((struct request *)ctx)->steady.conversation_end = v->end;
 	return 0;
 }
 
@@ -175,11 +178,18 @@ static int read_item_encrypted(void *ctx, const struct json_value *v, struct err
 /* One element of `input`. Token ids (numbers) are no items: each is fewer tokens than bytes already. */
 static int read_item(void *ctx, const struct json_value *v, struct err *e)
 {
+	static const struct word known[] = {
+		{ "", STEADY_HARD }, { "message", STEADY_HARD }, { "function_call", STEADY_HARD }, { "function_call_output", STEADY_HARD },
+		{ "custom_tool_call", STEADY_HARD }, { "custom_tool_call_output", STEADY_HARD }, { "reasoning", STEADY_SOFT },
+		{ NULL, 0 },
+	};
 	struct request *q = ctx;
 
 	if (v->kind != JSON_INT && v->kind != JSON_NUMBER)
 		q->input_items++;
 	/* These name something that the provider has stored. */
+	q->steady.type = q->item_type;
+	steady_part(&q->steady, known, v);
 	if (note_is(&q->item_type, "item_reference") || (note_is(&q->item_type, "reasoning") && !q->item_encrypted))
 		q->ask->input_hidden = true;
 	note_clear(&q->item_type);
@@ -299,6 +309,70 @@ static int read_unbounded(void *ctx, const struct json_value *v, struct err *e)
 	return 0;
 }
 
+static int read_doubt(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->steady.doubt = true;
+	return 0;
+}
+
+static int read_input(void *ctx, const struct json_value *v, struct err *e)
+{
+	((struct request *)ctx)->steady.conversation_end = v->end;
+	return 0;
+}
+
+static int read_instructions(void *ctx, const struct json_value *v, struct err *e)
+{
+	steady_tail(&((struct request *)ctx)->steady, STEADY_SYSTEM, v);
+	return 0;
+}
+
+static int read_tools(void *ctx, const struct json_value *v, struct err *e)
+{
+	struct request *q = ctx;
+
+	q->tools = v->i;
+	steady_tail(&q->steady, STEADY_TOOLS, v);
+	return 0;
+}
+
+/* "auto" cuts the middle out of what is too long. */
+static int read_truncation(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = { { "disabled", 1 }, { NULL, 0 } };
+
+	steady_word(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
+static int read_choice(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = { { "auto", 1 }, { "required", 1 }, { NULL, 0 } };
+
+	/* With "none" tools may not be read at all. */
+	if (v->kind != JSON_OBJECT)
+		steady_word(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
+static int read_choice_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = { { "function", 1 }, { "custom", 1 }, { NULL, 0 } };
+
+	steady_word(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
+static int read_part_type(void *ctx, const struct json_value *v, struct err *e)
+{
+	static const struct word known[] = {
+		{ "text", 1 }, { "refusal", 1 }, { "input_text", 1 }, { "output_text", 1 }, { NULL, 0 },
+	};
+
+	steady_word(&((struct request *)ctx)->steady, known, v);
+	return 0;
+}
+
 static int read_effort(void *ctx, const struct json_value *v, struct err *e)
 {
 	bool none = (v->kind == JSON_STRING && (str_is(v->s, "none") || str_is(v->s, "disabled"))) ||
@@ -337,7 +411,7 @@ static const struct field fields[] = {
 	{ "thinking.type", KIND_ANY, .once = true, .read = read_effort },
 
 	{ "messages", KIND_ARRAY, .once = true, .read = read_messages },
-	{ "input", KIND_ANY, .once = true, .read = read_nothing },
+	{ "input", KIND_ANY, .once = true, .read = read_input },
 	{ "input[]", KIND_ANY, .nulls = true, .read = read_item },
 	{ "input[].type", KIND_ANY, .read = read_item_type },
 	{ "input[].encrypted_content", KIND_ANY, .read = read_item_encrypted },
@@ -347,13 +421,31 @@ static const struct field fields[] = {
 	{ "conversation", KIND_STRING | KIND_OBJECT, .once = true, .read = read_hidden },
 	{ "context_management", KIND_ANY, .once = true, .read = read_unbounded },
 
-	{ "tools", KIND_ARRAY, .once = true, .to = offsetof(struct request, tools) },
+	{ "tools", KIND_ARRAY, .once = true, .read = read_tools },
 	{ "tools[]", KIND_ANY, .nulls = true, .read = read_tool },
 	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
 	{ "tools[].search_context_size", KIND_ANY, .read = read_search_context },
 	{ "tools[].container.memory_limit", KIND_ANY, .read = read_container_size },
 	{ "prompt_cache_options.ttl", KIND_ANY, .once = true, .read = read_cache_ttl },
 	{ "functions", KIND_ARRAY, .once = true, .to = offsetof(struct request, functions) },
+
+	/* For input_steady: what is known to change nothing about what is read, and what may. */
+#define HARMLESS(name) { name, KIND_ANY, .nulls = true, .read = read_nothing }
+	HARMLESS("temperature"), HARMLESS("top_p"), HARMLESS("stop"), HARMLESS("seed"), HARMLESS("user"), HARMLESS("metadata"),
+	HARMLESS("store"), HARMLESS("logprobs"), HARMLESS("top_logprobs"), HARMLESS("presence_penalty"), HARMLESS("frequency_penalty"),
+	HARMLESS("logit_bias"), HARMLESS("response_format"), HARMLESS("parallel_tool_calls"), HARMLESS("verbosity"),
+	HARMLESS("prompt_cache_key"), HARMLESS("prompt_cache_retention"), HARMLESS("prompt_cache_options"),
+	HARMLESS("safety_identifier"), HARMLESS("include"), HARMLESS("reasoning"), HARMLESS("text"),
+	{ "instructions", KIND_ANY, .read = read_instructions },
+	{ "truncation", KIND_ANY, .read = read_truncation },
+	{ "tool_choice", KIND_ANY, .read = read_choice },
+	{ "tool_choice.type", KIND_ANY, .nulls = true, .read = read_choice_type },
+	{ "tools[].defer_loading", KIND_ANY, .read = read_doubt },
+	{ "messages[].reasoning_content", KIND_ANY, .read = read_doubt },
+	{ "messages[].reasoning", KIND_ANY, .read = read_doubt },
+	{ "messages[].content[].type", KIND_ANY, .nulls = true, .read = read_part_type },
+	{ "input[].content[].type", KIND_ANY, .nulls = true, .read = read_part_type },
+	{ "input[].output[].type", KIND_ANY, .nulls = true, .read = read_part_type },
 
 	{ "**.image_url", KIND_ANY, .read = read_hidden_string },
 	{ "**.image_url.url", KIND_ANY, .read = read_hidden_string },
@@ -563,7 +655,8 @@ int openai_read_request(struct json *j, const struct openai_traits *t, enum endp
 		.ask = &ask, .ep = ep, .n = 1, .best_of = 1,
 		.max_tokens = ABSENT, .max_completion_tokens = ABSENT, .max_output_tokens = ABSENT, .max_tool_calls = -1,
 	};
-	int r = fields_read(j, body, len, fields, NFIELDS, &q, e);
+	bool known;
+	int r = fields_read_known(j, body, len, fields, NFIELDS, &q, &known, e);
 
 	if (r < 0)
 		return r;
@@ -577,6 +670,7 @@ int openai_read_request(struct json *j, const struct openai_traits *t, enum endp
 	bound_output(&q, t);
 	bound_tools(&q);
 	bound_input(&q);
+	steady_end(&q.steady, known && t->steady_input, &ask);
 	r = bound_choices(&q, e);
 	if (r < 0)
 		return r;

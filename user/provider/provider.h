@@ -30,6 +30,14 @@ struct limit_place {
 };
 #define LIMIT_PLACES_MAX 2
 
+/* A root member's value in a request body; what: which member. */
+struct body_span {
+	size_t at, end;
+	int what;
+};
+#define BODY_TAILS_MAX 2
+#define BODY_TAIL_MIN 1024
+
 /* Does a stream show all output that is charged? What may be thought unseen is held by time (docs/holds.md). */
 enum output_sight {
 	OUTPUT_UNSURE = 0, /* the model may think unseen */
@@ -52,6 +60,16 @@ struct ask {
 	char geo[16];        /* where it is to be made, if that has a price of its own: "us"; "" = none; "*" = the answer will tell */
 	int64_t body_bytes;  /* size of the body: input tokens <= bytes + extra_input_tokens */
 	int64_t extra_input_tokens; /* allowance for what the provider adds unseen */
+	/*
+	 * For a bound by an earlier request with the same beginning (path/prefix.h). steady: all of the input stands in the body, and
+	 * neither what is asked for nor what stands further back makes the provider leave something out of it. Where that is not
+	 * certain it is false.
+	 */
+	bool input_steady;
+	int64_t input_soft_bytes;  /* of thinking: its provider drops it once it is old, so it counts in one request and not in the next */
+	int64_t input_light_bytes; /* of pictures: few tokens for many bytes */
+	struct body_span tails[BODY_TAILS_MAX]; /* long values behind the conversation that stay as it grows: tools, system; ascending */
+	size_t ntails;
 	int64_t max_output;  /* per choice; -1 = the request does not bound it */
 	int64_t choices;     /* n, best_of, prompts: multiplies the output; >= 1 */
 	int64_t max_searches; /* paid web searches at most; -1 = not bounded by the request */

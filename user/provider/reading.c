@@ -19,6 +19,8 @@ struct walk {
 	struct err *e;
 	int error; /* the first complaint sticks */
 	bool stood[FIELDS_MAX];
+	size_t nfields;
+	int64_t members, known; /* of the body itself */
 };
 
 static const char *const kind_names[] = {
@@ -68,6 +70,11 @@ static void walk_hit(void *ctx, int id, const struct json_value *v)
 {
 	struct walk *w = ctx;
 
+	if ((size_t)id == w->nfields) {
+		w->members = v->i;
+		return;
+	}
+	w->known += strpbrk(w->fields[id].path, ".[*") == NULL;
 	if (w->error == 0)
 		w->error = field_hit(w, &w->fields[id], &w->stood[id], v);
 }
@@ -75,14 +82,24 @@ static void walk_hit(void *ctx, int id, const struct json_value *v)
 int fields_read(struct json *j, const char *body, size_t len, const struct field *fields, size_t nfields, void *ctx,
 		struct err *e)
 {
-	struct json_want wants[FIELDS_MAX];
-	struct walk w = { .fields = fields, .ctx = ctx, .e = e };
+	bool known;
+
+	return fields_read_known(j, body, len, fields, nfields, ctx, &known, e);
+}
+
+int fields_read_known(struct json *j, const char *body, size_t len, const struct field *fields, size_t nfields, void *ctx,
+		      bool *ret_known, struct err *e)
+{
+	struct json_want wants[FIELDS_MAX + 1];
+	struct walk w = { .fields = fields, .ctx = ctx, .e = e, .nfields = nfields };
 	int r;
 
 	ASSERT(nfields <= FIELDS_MAX);
 	for (size_t i = 0; i < nfields; i++)
 		wants[i] = (struct json_want){ .path = fields[i].path, .id = (int)i };
-	r = json_scan(j, body, len, wants, nfields, walk_hit, &w);
+	wants[nfields] = (struct json_want){ .path = "", .id = (int)nfields };
+	r = json_scan(j, body, len, wants, nfields + 1, walk_hit, &w);
+	*ret_known = r == 0 && w.known == w.members && !json_repeats(j);
 	if (r == -EINVAL)
 		return err_set(e, EINVAL, "body: is not valid JSON (UTF-8, one value); send one JSON object");
 	if (r == -E2BIG)

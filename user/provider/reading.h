@@ -34,11 +34,17 @@ struct field {
 	int (*read)(void *ctx, const struct json_value *v, struct err *e);
 	size_t to; /* without `read` and `refuse`: offset in ctx of the int64_t that takes v->i */
 };
-#define FIELDS_MAX 96
+#define FIELDS_MAX 128
 
 /* 0; -EINVAL with a text for the client; -ENOMEM. */
 int fields_read(struct json *j, const char *body, size_t len, const struct field *fields, size_t nfields, void *ctx,
 		struct err *e);
+/*
+ * The same; *ret_known: the body's own members all stand in the table, and no object in it has a key twice, as far as json_repeats can
+ * tell. What the body means is then what we read in it.
+ */
+int fields_read_known(struct json *j, const char *body, size_t len, const struct field *fields, size_t nfields, void *ctx,
+		      bool *ret_known, struct err *e);
 
 /* A model name from a request: copied as sent. Empty, too long, or with control bytes: -EINVAL. */
 int model_asked(struct str s, char *ret, size_t size, struct err *e);
