@@ -2,7 +2,7 @@
 """Ways round the gate, from inside an agent's cgroup. Each row: what is tried and what must come of it. Above all: the provider sees no
 connection that the daemon did not make. (The same ways without a daemon, verdict by verdict, are in tests/bpf/.)
 
-A way ends as `refused: ERRNO`, or as `captured`: connected to the daemon, which does not forward plain bytes and closes.
+A way ends as `refused: ERRNO`, or as `captured`: connected to the daemon, which answers plain HTTP with 403 and forwards nothing.
 """
 import subprocess
 import sys
@@ -20,7 +20,8 @@ def talk(s):
     try:
         s.settimeout(4)
         s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
-        return "answered" if s.recv(100) else "captured"
+        got = s.recv(100)
+        return "answered" if got and not got.startswith(b"HTTP/1.1 403") else "captured"
     except (ConnectionError, BrokenPipeError): return "captured"
     except socket.timeout: return "silent"
 def tcp(family, to, kind=socket.SOCK_STREAM, proto=0):
@@ -63,7 +64,7 @@ WAYS = {
     except (ssl.SSLError, OSError): return 'captured'""", "captured"),
     "an LLM name at another address": ("""import ssl
     c = ssl.create_default_context(); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
-    s = c.wrap_socket(socket.create_connection(('198.51.100.99', 443), timeout=5), server_hostname='api.openai.com')
+    s = c.wrap_socket(socket.create_connection(('198.51.100.98', 443), timeout=5), server_hostname='api.openai.com')
     return 'terminated by purse' if b'purse issuer' in s.getpeercert(True) else 'reached it'""", "terminated by purse"),
 }
 

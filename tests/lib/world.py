@@ -161,11 +161,13 @@ class World:
 
     # ---- processes
     def spawn(self, cgroup, argv, env=None, **kw):
-        """cgroup: name below our root (or a whole path). The child enters it, then namespace and private /etc/hosts, then execs."""
+        """cgroup: name below our root (or a whole path). The child enters it, then namespace and private /etc/hosts (and resolv.conf,
+        if our folder has one), then execs."""
         folder = self.root / cgroup
         folder.mkdir(parents=True, exist_ok=True)
         script = ('echo $$ > "$1/cgroup.procs" && shift && exec nsenter --net="$1" unshare -m sh -c '
-                  '\'mount --bind "$1" /etc/hosts && shift && exec "$@"\' sh "$2" "${@:3}"')
+                  '\'mount --bind "$1" /etc/hosts && d="${1%/*}/resolv.conf" && { [ ! -e "$d" ] || mount --bind "$d" /etc/resolv.conf; } && '
+                  'shift && exec "$@"\' sh "$2" "${@:3}"')
         return subprocess.Popen(["bash", "-c", script, "bash", str(folder), str(NETNS / self.name), str(self.folder / "hosts"),
                                  *[str(a) for a in argv]], env=env, **kw)
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* endpoints.c: see endpoints.h. DNS is asked through base/loop.h, proofs come from proof.h; the table itself is kern/gate.h's. */
-#include "ctl/endpoints.h"
-
+/* endpoints.c: see endpoints.h. DNS is asked through base/loop.h, proofs come from proof.h; endpoints_table.c keeps what they say. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,267 +12,18 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
-#include "ctl/config.h"
-#include "ctl/proof.h"
-#include "kern/gate.h"
+#include "ctl/endpoints_own.h"
 
-#define INBOX_MAX 64
 #define SWEEP_MS 60000
 #define LISTED_EVERY_NS INT64_C(100000000) /* sightings of listed addresses only say "still in use": a sample does */
-#define NEAR_V4 (96 + 24)
-#define NEAR_V6 48
-
-struct address {
-	uint8_t addr[16]; /* v4 as v4-mapped */
-	unsigned known_by;
-	bool is_near; /* of one known by sni */
-	int64_t since_s, seen_s;
-};
-
-struct host {
-	struct endpoints *ep;
-	const char *name;
-	uint16_t provider; /* index */
-	bool fixed, wildcard, told_full;
-	struct address *addrs;
-	size_t n, cap;
-	char error[96];
-	int64_t answered_s, asks_s;
-	struct loop_timer *timer;
-	struct loop_resolve *asking;
-};
-
-struct endpoints {
-	const struct config *config;
-	struct gate *gate;
-	struct loop *loop;
-	struct host *hosts;
-	size_t nhosts;
-	unsigned seed;
-	struct prover *prover; /* NULL = nothing is learned from SNI */
-	struct loop_timer *sweep;
-
-	/* The one door for other threads. */
-	pthread_mutex_t lock;
-	struct loop_wake *wake;
-	struct proof inbox[INBOX_MAX];
-	unsigned ninbox;
-	uint64_t sighted, dropped;
-	_Atomic int64_t listed_ns; /* when the last sighting of a listed address was taken */
-};
 
 static int64_t now_boot_s(void) { return clock_boot_ns() / 1000000000; }
 
-static struct address *find(const struct host *h, const uint8_t addr[16])
-{
-	for (size_t i = 0; i < h->n; i++)
-		if (memcmp(h->addrs[i].addr, addr, 16) == 0)
-			return &h->addrs[i];
-	return NULL;
-}
-
-static bool is_learned(const struct address *a) { return a->known_by == ENDPOINT_BY_SNI; }
-
-static const struct config_provider *provider_of(const struct host *h) { return &h->ep->config->providers.v[h->provider]; }
-
-static enum gate_class provider_class(const struct config_provider *p)
-{
-	return p->class == CONFIG_DEDICATED ? GATE_CLASS_DEDICATED : GATE_CLASS_SHARED;
-}
-
-/* ---- the gate */
-
-/* What the gate should say of an address: the strictest of all that have it. NULL = nobody has. */
-static const struct host *owner_of(const struct endpoints *ep, const uint8_t addr[16], enum gate_class *ret)
-{
-	const struct host *owner = NULL;
-
-	for (size_t i = 0; i < ep->nhosts; i++) {
-		const struct host *h = &ep->hosts[i];
-		const struct address *a = find(h, addr);
-		enum gate_class class = GATE_CLASS_SHARED;
-
-		if (!a)
-			continue;
-		if (!is_learned(a) || a->is_near)
-			class = provider_class(provider_of(h));
-		if (!owner || (class == GATE_CLASS_DEDICATED && *ret != GATE_CLASS_DEDICATED)) {
-			owner = h;
-			*ret = class;
-		}
-	}
-	/* The longest match counts in the gate: an address must not be a hole in a range. */
-	for (size_t i = 0; owner && i < ep->config->providers.n; i++) {
-		const struct config_provider *p = &ep->config->providers.v[i];
-
-		for (size_t j = 0; j < p->addresses.n; j++)
-			if (p->class == CONFIG_DEDICATED && addr_in_net(addr, &p->nets[j]))
-				*ret = GATE_CLASS_DEDICATED;
-	}
-	return owner;
-}
-
-/* Prefix i, but for the one that gate_put_endpoint and gate_drop_endpoint see to themselves. */
-static bool other_form(const struct endpoints *ep, size_t i, const struct addr_net *net, struct addr_net *ret)
-{
-	static const struct addr_net well_known = { .addr = { 0, 0x64, 0xff, 0x9b }, .prefixlen = 96 };
-	const struct addr_net *prefix = &ep->config->nat64[i];
-
-	return (prefix->prefixlen != 96 || memcmp(prefix->addr, well_known.addr, 16) != 0) && addr_nat64(net, prefix, ret);
-}
-
-static void put(struct endpoints *ep, const struct addr_net *net, enum gate_class class, uint16_t provider)
-{
-	struct addr_net form;
-	char text[ADDR_NET_TEXT_MAX];
-	int r = gate_put_endpoint(ep->gate, net->addr, net->prefixlen, class, provider);
-
-	for (size_t i = 0; r == 0 && i < ep->config->nat64_prefixes.n; i++)
-		if (other_form(ep, i, net, &form))
-			r = gate_put_endpoint(ep->gate, form.addr, form.prefixlen, class, provider);
-	if (r < 0)
-		log_error("gate", "%s: address %s cannot be put into the endpoints table: %s", ep->config->providers.v[provider].name,
-			  addr_show_net(net, text, sizeof(text)), strerror(-r));
-}
-
-static void sync_gate(struct endpoints *ep, const uint8_t addr[16])
-{
-	struct addr_net net = { .prefixlen = 128 }, form;
-	enum gate_class class;
-	const struct host *owner = owner_of(ep, addr, &class);
-
-	memcpy(net.addr, addr, 16);
-	if (owner)
-		return put(ep, &net, class, owner->provider);
-	for (size_t i = 0; i < ep->config->nat64_prefixes.n; i++)
-		if (other_form(ep, i, &net, &form))
-			(void)gate_drop_endpoint(ep->gate, form.addr, form.prefixlen);
-	(void)gate_drop_endpoint(ep->gate, addr, 128);
-}
-
-/* ---- addresses of a host */
-
-static void drop_at(struct host *h, struct address *a, const char *why)
-{
-	uint8_t addr[16];
-	char text[ADDR_TEXT_MAX];
-
-	memcpy(addr, a->addr, 16);
-	*a = h->addrs[--h->n];
-	sync_gate(h->ep, addr);
-	log_info("gate", "%s: address %s dropped: %s", h->name, addr_show(addr, text, sizeof(text)), why);
-}
-
-/* Oldest by proof. -> NULL: none. */
-static struct address *oldest_learned(struct host *h)
-{
-	struct address *oldest = NULL;
-
-	for (size_t i = 0; i < h->n; i++)
-		if (is_learned(&h->addrs[i]) && (!oldest || h->addrs[i].seen_s < oldest->seen_s))
-			oldest = &h->addrs[i];
-	return oldest;
-}
-
-static size_t count_learned(const struct host *h)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < h->n; i++)
-		n += is_learned(&h->addrs[i]);
-	return n;
-}
-
-static size_t count_all_learned(const struct endpoints *ep)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < ep->nhosts; i++)
-		n += count_learned(&ep->hosts[i]);
-	return n;
-}
-
-static void drop_oldest_of_all(struct endpoints *ep)
-{
-	struct host *of = NULL;
-	struct address *oldest = NULL;
-
-	for (size_t i = 0; i < ep->nhosts; i++) {
-		struct address *a = oldest_learned(&ep->hosts[i]);
-
-		if (a && (!oldest || a->seen_s < oldest->seen_s)) {
-			oldest = a;
-			of = &ep->hosts[i];
-		}
-	}
-	if (oldest)
-		drop_at(of, oldest, "makes room for newer ones that agents brought up");
-}
-
-static bool make_room(struct host *h)
-{
-	struct address *old = h->n == ENDPOINTS_PER_HOST ? oldest_learned(h) : NULL;
-
-	if (old)
-		drop_at(h, old, "makes room");
-	if (h->n == ENDPOINTS_PER_HOST) {
-		if (!h->told_full)
-			log_warn("gate", "%s: more than %d addresses; further ones are classed by SNI only", h->name,
-				 ENDPOINTS_PER_HOST);
-		h->told_full = true;
-		return false;
-	}
-	if (h->n == h->cap) {
-		size_t cap = h->cap ? h->cap * 2 : 8;
-		struct address *more = reallocarray(h->addrs, cap, sizeof(*more));
-
-		if (!more)
-			return false;
-		h->addrs = more;
-		h->cap = cap;
-	}
-	return true;
-}
-
-static void take(struct host *h, const uint8_t addr[16], unsigned known_by, bool is_near, int64_t now_s)
-{
-	struct address *a = find(h, addr);
-	char text[ADDR_TEXT_MAX];
-
-	if (a) {
-		bool grows = is_learned(a) && known_by != ENDPOINT_BY_SNI;
-
-		a->seen_s = now_s;
-		a->known_by |= known_by;
-		if (grows)
-			sync_gate(h->ep, addr);
-		return;
-	}
-	if (!make_room(h))
-		return;
-	a = &h->addrs[h->n++];
-	*a = (struct address){ .known_by = known_by, .is_near = is_near, .since_s = now_s, .seen_s = now_s };
-	memcpy(a->addr, addr, 16);
-	sync_gate(h->ep, addr);
-	log_debug("gate", "%s: address %s", h->name, addr_show(addr, text, sizeof(text)));
-}
-
-static bool is_old(const struct address *a, int64_t now_s)
-{
-	return !(a->known_by & ENDPOINT_BY_CONFIG) && now_s - a->seen_s >= ENDPOINTS_FORGET_S;
-}
-
-static void forget_old(struct host *h, bool learned_only, int64_t now_s)
-{
-	for (size_t i = h->n; i-- > 0;)
-		if (is_old(&h->addrs[i], now_s) && (!learned_only || is_learned(&h->addrs[i])))
-			drop_at(h, &h->addrs[i], "neither named by DNS nor proven for an hour");
-}
-
 void endpoints_sweep(struct endpoints *ep, int64_t now_s)
 {
+	table_drop_left(ep, now_s);
 	for (size_t i = 0; i < ep->nhosts; i++)
-		forget_old(&ep->hosts[i], true, now_s);
+		host_forget_old(&ep->hosts[i], true, now_s);
 }
 
 /* ---- what DNS says */
@@ -299,12 +48,12 @@ static void learn(struct host *h, const struct sockaddr_storage *addrs, unsigned
 
 		if (!addr_from_sockaddr(&addrs[i], addr, NULL))
 			continue;
-		take(h, addr, ENDPOINT_BY_DNS, true, now_s);
-		confirmed |= find(h, addr) != NULL;
+		host_take(h, addr, ENDPOINT_BY_DNS, true, now_s);
+		confirmed |= host_find(h, addr) != NULL;
 	}
 	/* Something was confirmed just now (a full table may have taken nothing): what is old may go. */
 	if (confirmed)
-		forget_old(h, false, now_s);
+		host_forget_old(h, false, now_s);
 }
 
 static void ask_after(struct host *h, int64_t s)
@@ -378,27 +127,6 @@ static struct host *host_of(struct endpoints *ep, uint16_t provider, const char 
 	return below;
 }
 
-/* Near what the operator or DNS names, of any host of the same provider. */
-static bool is_near(const struct endpoints *ep, uint16_t provider, const uint8_t addr[16])
-{
-	struct addr_net around = { .prefixlen = addr_is_v4(addr) ? NEAR_V4 : NEAR_V6 };
-	const struct config_provider *p = &ep->config->providers.v[provider];
-
-	for (size_t i = 0; i < p->addresses.n; i++)
-		if (addr_in_net(addr, &p->nets[i]))
-			return true;
-	for (size_t i = 0; i < ep->nhosts; i++) {
-		const struct host *h = &ep->hosts[i];
-
-		for (size_t j = 0; h->provider == provider && j < h->n; j++) {
-			memcpy(around.addr, h->addrs[j].addr, 16);
-			if (!is_learned(&h->addrs[j]) && addr_in_net(addr, &around))
-				return true;
-		}
-	}
-	return false;
-}
-
 void endpoints_proven(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], bool is_own, int64_t now_s)
 {
 	struct host *h = provider < ep->config->providers.n ? host_of(ep, provider, name) : NULL;
@@ -406,9 +134,9 @@ void endpoints_proven(struct endpoints *ep, uint16_t provider, const char *name,
 
 	if (!h)
 		return;
-	bool near = is_near(ep, provider, addr);
-	if (find(h, addr)) {
-		take(h, addr, ENDPOINT_BY_SNI, near, now_s);
+	bool near = table_is_near(ep, provider, addr);
+	if (host_find(h, addr)) {
+		host_take(h, addr, ENDPOINT_BY_SNI, near, now_s);
 		return;
 	}
 	/* A relay of an agent's own would be as good a proof: this machine's other services are not to be closed by it. */
@@ -417,14 +145,11 @@ void endpoints_proven(struct endpoints *ep, uint16_t provider, const char *name,
 			 addr_show(addr, text, sizeof(text)));
 		return;
 	}
-	if (count_learned(h) >= ENDPOINTS_LEARNED_PER_HOST)
-		drop_at(h, oldest_learned(h), "makes room for newer ones that agents brought up");
-	else if (count_all_learned(ep) >= ENDPOINTS_LEARNED_MAX)
-		drop_oldest_of_all(ep);
+	table_make_room_for_learned(h);
 	/* All others that stay are better founded: no room is none. */
 	if (h->n == ENDPOINTS_PER_HOST)
 		return;
-	take(h, addr, ENDPOINT_BY_SNI, near, now_s);
+	host_take(h, addr, ENDPOINT_BY_SNI, near, now_s);
 	log_info("gate", "%s: address %s is used by agents and proved to serve that name: listed", name, addr_show(addr, text, sizeof(text)));
 }
 
@@ -461,7 +186,7 @@ static void consider(struct endpoints *ep, const struct proof *p)
 {
 	uint16_t provider = (uint16_t)p->tag;
 	struct host *h = host_of(ep, provider, p->name);
-	const struct address *a = h ? find(h, p->addr) : NULL;
+	const struct address *a = h ? host_find(h, p->addr) : NULL;
 
 	if (!h || is_special(p->addr) || !is_probed_port(ep, provider, p->port))
 		return;
@@ -514,7 +239,7 @@ void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name
 	memcpy(p.addr, addr, 16);
 	(void)pthread_mutex_lock(&ep->lock);
 	ep->sighted++;
-	if (ep->ninbox == INBOX_MAX) {
+	if (ep->ninbox == ENDPOINTS_INBOX_MAX) {
 		ep->dropped++;
 	} else if (!is_in_inbox(ep, &p)) {
 		ep->inbox[ep->ninbox++] = p;
@@ -550,7 +275,7 @@ static int start_host(struct host *h, struct err *e)
 
 	for (size_t i = 0; i < p->addresses.n; i++)
 		if (p->nets[i].prefixlen == 128)
-			take(h, p->nets[i].addr, ENDPOINT_BY_CONFIG, true, h->ep->loop ? now_boot_s() : 0);
+			host_take(h, p->nets[i].addr, ENDPOINT_BY_CONFIG, true, h->ep->loop ? now_boot_s() : 0);
 	if (h->wildcard && !h->fixed)
 		log_info("gate", "provider %s: names below %s cannot be resolved; connections to them are recognised by "
 			 "SNI only, on the captured ports", p->name, h->name + 1);
@@ -563,22 +288,11 @@ static int start_host(struct host *h, struct err *e)
 	return 0;
 }
 
-static void put_ranges(struct endpoints *ep)
-{
-	for (size_t i = 0; i < ep->config->providers.n; i++) {
-		const struct config_provider *p = &ep->config->providers.v[i];
-
-		for (size_t j = 0; j < p->addresses.n; j++)
-			if (p->nets[j].prefixlen < 128)
-				put(ep, &p->nets[j], provider_class(p), (uint16_t)i);
-	}
-}
-
 static int start(struct endpoints *ep, struct err *e)
 {
 	int r = 0;
 
-	put_ranges(ep);
+	table_start(ep, ep->loop ? now_boot_s() : 0);
 	for (size_t i = 0; r == 0 && i < ep->nhosts; i++)
 		r = start_host(&ep->hosts[i], e);
 	if (r < 0 || !ep->loop)
@@ -645,6 +359,7 @@ void endpoints_free(struct endpoints *ep)
 		free(h->addrs);
 	}
 	(void)pthread_mutex_destroy(&ep->lock);
+	free(ep->left);
 	free(ep->hosts);
 	free(ep);
 }
@@ -674,7 +389,7 @@ void endpoints_address_at(const struct endpoints *ep, size_t i, size_t j, struct
 		.leaves_s = a->known_by & ENDPOINT_BY_CONFIG ? -1 : a->seen_s + ENDPOINTS_FORGET_S,
 	};
 	memcpy(ret->addr, a->addr, 16);
-	(void)owner_of(ep, a->addr, &ret->class);
+	(void)table_owner(ep, a->addr, &ret->class);
 }
 
 const char *endpoints_address(const struct endpoints *ep, size_t i, size_t j, char *ret, size_t size)
@@ -689,7 +404,7 @@ void endpoints_count(const struct endpoints *ep, struct endpoints_counts *ret)
 	if (ep->prover)
 		prover_count(ep->prover, &p);
 	*ret = (struct endpoints_counts){
-		.learned = count_all_learned(ep), .sighted = ep->sighted, .proofs = p.begun, .proven = p.proven, .failed = p.failed,
+		.learned = table_learned(ep), .sighted = ep->sighted, .proofs = p.begun, .proven = p.proven, .failed = p.failed,
 		.dropped = ep->dropped + p.dropped,
 	};
 }

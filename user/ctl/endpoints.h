@@ -33,7 +33,7 @@ struct tls_ctx;
 #define ENDPOINTS_FORGET_S 3600    /* not named or proven for so long: may be dropped */
 #define ENDPOINTS_TTL_LEAST_S 5    /* a TTL is taken for at least and at most this; up to a tenth more, so that nodes do not ask in step */
 #define ENDPOINTS_TTL_MOST_S 300
-#define ENDPOINTS_RETRY_S 15       /* after no answer */
+#define ENDPOINTS_RETRY_S 5       /* after no answer */
 #define ENDPOINTS_LEARNED_PER_HOST 32 /* known by SNI alone */
 #define ENDPOINTS_LEARNED_MAX 256
 #define ENDPOINTS_PROVE_AGAIN_S 600 /* seen in use, and not named or proven for so long: proven again */
@@ -55,7 +55,7 @@ void endpoints_learn(struct endpoints *ep, const char *host, const struct sockad
 void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed);
 /* What follows from a proof. is_own: the address is this machine's own, where an agent could listen and relay. */
 void endpoints_proven(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], bool is_own, int64_t now_s);
-/* Drops what was known by SNI alone and is old. */
+/* Drops what was known by SNI alone and is old; an hour after the start also what an earlier daemon left and nobody found again. */
 void endpoints_sweep(struct endpoints *ep, int64_t now_s);
 
 struct endpoint_view {

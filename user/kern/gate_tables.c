@@ -159,6 +159,21 @@ int gate_drop_endpoint(struct gate *g, const uint8_t addr[16], unsigned prefixle
 	return ret;
 }
 
+void gate_each_endpoint(struct gate *g, bool (*fn)(void *ctx, const uint8_t addr[16], unsigned prefixlen, const struct gate_endpoint *e), void *ctx)
+{
+	int fd = g->map_fds[GATE_MAP_ENDPOINTS];
+	struct gate_endpoint_key key, next;
+	struct gate_endpoint value;
+	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (bpf_map_lookup_elem(fd, &key, &value) == 0 && !fn(ctx, key.addr, key.prefixlen, &value))
+			return;
+	}
+}
+
 int gate_find_endpoint(struct gate *g, const uint8_t addr[16], struct gate_endpoint *ret)
 {
 	struct gate_endpoint_key key;

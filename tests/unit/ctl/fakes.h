@@ -172,6 +172,17 @@ int gate_drop_endpoint(struct gate *g, const uint8_t addr[16], unsigned prefixle
 	return 0;
 }
 
+void gate_each_endpoint(struct gate *g, bool (*fn)(void *ctx, const uint8_t addr[16], unsigned prefixlen, const struct gate_endpoint *e), void *ctx)
+{
+	for (int i = 0; i < 1024; i++) {
+		const struct fake_endpoint *f = &fake_endpoints[i];
+		struct gate_endpoint e = { .class = f->class, .provider = f->provider };
+
+		if (f->used && !fn(ctx, f->addr, f->prefixlen, &e))
+			return;
+	}
+}
+
 struct gate_state *gate_state(struct gate *g)
 {
 	return &fake_state;

@@ -289,6 +289,50 @@ static void ranges_and_nat64(void **state)
 	stop();
 }
 
+/* ---- a start */
+
+static void put_left(const char *text, enum gate_class class)
+{
+	struct addr_net n;
+
+	assert_true(addr_parse_net(text, &n));
+	assert_int_equal(gate_put_endpoint(NULL, n.addr, n.prefixlen, class, 3), 0);
+}
+
+static void what_an_earlier_daemon_left(void **state)
+{
+	struct err e = { "" };
+	const char *text = "nat64_prefixes: ['2001:db8:64::/96']\n"
+			   "providers: [{name: p, dialect: openai, hosts: [a.example.com, .example.net]}, {name: q, dialect: openai, hosts: [b.example.com]}]";
+
+	memset(fake_endpoints, 0, sizeof(fake_endpoints));
+	put_left("198.51.100.1", GATE_CLASS_DEDICATED);
+	put_left("2001:db8:64::c633:6401", GATE_CLASS_DEDICATED);
+	put_left("198.51.100.2", GATE_CLASS_SHARED);
+	put_left("192.0.2.0/24", GATE_CLASS_SHARED);
+	put_left("127.0.0.0/8", GATE_CLASS_EXEMPT);
+	if (config_parse("t.yaml", text, strlen(text), &config, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(endpoints_new(config, NULL, NULL, &ep, &e), 0);
+	assert_int_equal(total(), 5);
+	learn("a.example.com", HOUR - 1, "198.51.100.1", NULL);
+	endpoints_sweep(ep, HOUR - 1);
+	assert_int_equal(total(), 5);
+	/* b.example.com has not answered yet: perhaps it is all that is left of it. */
+	endpoints_sweep(ep, 2 * HOUR);
+	assert_non_null(in_gate("198.51.100.2"));
+	learn("a.example.com", 2 * HOUR, "198.51.100.1", NULL);
+	learn("b.example.com", 2 * HOUR, "198.51.100.3", NULL);
+	endpoints_sweep(ep, 2 * HOUR);
+	assert_null(in_gate("198.51.100.2"));
+	assert_null(in_gate("192.0.2.0"));
+	assert_non_null(in_gate("127.0.0.0"));
+	assert_non_null(in_gate("198.51.100.1"));
+	assert_int_equal(in_gate("198.51.100.1")->provider, 0);
+	assert_non_null(in_gate("2001:db8:64::c633:6401"));
+	stop();
+}
+
 static bool see(void *ctx, size_t i, const struct endpoint_view *v)
 {
 	if (i == 0)
@@ -315,7 +359,7 @@ int main(void)
 		cmocka_unit_test(shared_between_hosts), cmocka_unit_test(many_addresses),
 		cmocka_unit_test(wildcards_and_errors), cmocka_unit_test(proven_addresses),
 		cmocka_unit_test(own_addresses_are_not_learned), cmocka_unit_test(learned_ones_are_bounded),
-		cmocka_unit_test(ranges_and_nat64),
+		cmocka_unit_test(ranges_and_nat64),  cmocka_unit_test(what_an_earlier_daemon_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
