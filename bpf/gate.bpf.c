@@ -155,6 +155,16 @@ static __always_inline void rewrite_v4(struct bpf_sock_addr *ctx, __u16 port)
 	ctx->user_port = bpf_htons(port);
 }
 
+/* The port of the listener in that namespace; 0 = none. A function of its own for the verifier's sake, like those in identity.h. */
+__noinline int find_listener(__u64 netns_cookie, bool is_v4)
+{
+	struct gate_listener *listener = bpf_map_lookup_elem(&listeners, &netns_cookie);
+
+	if (!listener)
+		return 0;
+	return is_v4 ? listener->port4 : listener->port6;
+}
+
 /*
  * The way of all six hooks. `dst` is the address in the call, whatever family the caller wrote beside it: an
  * unconnected UDP sendto with AF_UNSPEC goes where the address says.
@@ -165,7 +175,6 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, b
 	struct attempt r = { .dst = dst, .dport = bpf_ntohs((__u16)ctx->user_port), .protocol = ctx->protocol };
 	struct bpf_sock *sk = ctx->sk;
 	struct verdict_input in = { 0 };
-	struct gate_listener *listener;
 	struct gate_socket *socket;
 	struct gate_state *st;
 	struct verdict v;
@@ -206,8 +215,7 @@ static __always_inline int judge(struct bpf_sock_addr *ctx, union address dst, b
 	identify(creator, caller, &r.id);
 	is_v4 = address_is_v4(&r.dst);
 	r.netns_cookie = bpf_get_netns_cookie(ctx);
-	listener = bpf_map_lookup_elem(&listeners, &r.netns_cookie);
-	port = !listener ? 0 : is_v4 ? listener->port4 : listener->port6;
+	port = find_listener(r.netns_cookie, is_v4);
 	in.who = r.id.who;
 	in.credit = r.id.credit;
 	in.agent_flags = r.id.flags;
