@@ -24,6 +24,7 @@ struct gate_options {
 	const char *pin_dir;     /* "/sys/fs/bpf/purse"; its parent must be on bpffs (it is mounted at /sys/fs/bpf if it is not) */
 	const char *cgroup_root; /* directory on a cgroup2 mount, or NULL = the mount's root */
 	const char *lock_path;   /* "/run/purse/gate.lock" */
+	int inherited_lock;      /* > 0: the lock, from the process that hands over; gate_open takes the descriptor, also on failure */
 };
 
 int gate_open(const struct gate_options *o, struct gate **ret, struct err *e);
@@ -36,6 +37,13 @@ int gate_remove(const struct gate_options *o, struct err *e);
 struct gate_account *gate_accounts(struct gate *g); /* GATE_ACCOUNTS_MAX */
 struct gate_hold *gate_holds(struct gate *g);       /* GATE_HOLDS_MAX */
 struct gate_state *gate_state(struct gate *g);
+/*
+ * A hand-over: the lock as a descriptor, borrowed. It is one lock however many processes have it, and free when the last of them is gone.
+ * gate_sign_lock: our process id stands in it from now on. gate_start: which start of a daemon this one is, never 0 (wraps).
+ */
+int gate_lock_fd(const struct gate *g);
+void gate_sign_lock(const struct gate *g);
+uint32_t gate_start(const struct gate *g);
 bool gate_is_fresh(const struct gate *g); /* maps were made by this open (reboot or first start) */
 /* Maps only, read-only, no attach: for `audit`, `status` and `doctor` when no daemon runs. */
 int gate_peek(const char *pin_dir, struct gate **ret, struct err *e);
