@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "path/bound.h"
 #include "path/conn.h"
+#include "path/prefix.h"
 #include "path/tail.h"
 #include "provider/provider.h"
 #include "spend/cost.h"
@@ -21,7 +22,6 @@
 struct arena;
 struct exchange;
 struct meter;
-struct prefix_memo;
 struct upstream;
 
 /* The agent's side of an exchange, HTTP/1.1 or HTTP/2. All asynchronous: bytes are queued. */
@@ -79,7 +79,7 @@ struct exchange {
 	uint64_t fingerprint;      /* of the request: the same again (spend/rules.h) */
 	int64_t input_bound;       /* tokens */
 	bool input_by_known;       /* by what an earlier request had, not by bytes (prefix_call.h) */
-	struct prefix_memo *memo;  /* what its report will say more about; NULL = nothing */
+	struct prefix_memo memo;   /* what its report will say more about */
 	char region[16]; /* bounds.terms points to it */
 	enum hold_phase hold;
 	nanousd ceiling; /* the dearest that the call can be */

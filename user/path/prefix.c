@@ -149,20 +149,19 @@ static struct entry *oldest(struct entry *set)
 	return e;
 }
 
-void prefix_put(struct prefix_table *t, uint64_t scope, uint64_t model, const uint64_t *hashes, size_t n,
-		const uint64_t tails[BODY_TAILS_MAX], int64_t tokens, int64_t now_ns)
+void prefix_put(struct prefix_table *t, const struct prefix_memo *m, int64_t tokens, int64_t now_ns)
 {
 	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < n; i++) {
-		struct entry *e = find(t, scope, hashes[i]);
+	for (size_t i = 0; i < m->n; i++) {
+		struct entry *e = find(t, m->scope, m->hashes[i]);
 		/* Both are true. The smaller one bounds better; it keeps its age, or it would never be looked at again. */
-		if (e && same_tails(e, tails) && e->tokens <= tokens && now_ns - e->put_ns < PREFIX_TTL_NS)
+		if (e && same_tails(e, m->tails) && e->tokens <= tokens && now_ns - e->put_ns < PREFIX_TTL_NS)
 			continue;
 		if (!e)
-			e = oldest(set_of(t, scope, hashes[i]));
-		*e = (struct entry){ .scope = scope, .model = model, .hash = hashes[i], .tokens = tokens, .put_ns = now_ns };
+			e = oldest(set_of(t, m->scope, m->hashes[i]));
+		*e = (struct entry){ .scope = m->scope, .model = m->model, .hash = m->hashes[i], .tokens = tokens, .put_ns = now_ns };
 		for (size_t k = 0; k < BODY_TAILS_MAX; k++)
-			e->tails[k] = tails[k];
+			e->tails[k] = m->tails[k];
 	}
 	pthread_mutex_unlock(&t->lock);
 }

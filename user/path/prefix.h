@@ -36,6 +36,14 @@ struct prefix_request {
 	int64_t tail_bytes[BODY_TAILS_MAX];
 };
 
+/* What is kept of a request until its report is complete. */
+struct prefix_memo {
+	uint64_t scope, model;
+	uint64_t tails[BODY_TAILS_MAX];
+	uint64_t hashes[PREFIX_KEPT_MAX];
+	size_t n; /* 0 = its report says nothing about others */
+};
+
 struct prefix_table *prefix_new(void); /* NULL = no memory */
 void prefix_free(struct prefix_table *t); /* NULL is fine */
 /* Input tokens of the request at most, by all that is known; INT64_MAX = nothing is. */
@@ -43,8 +51,7 @@ int64_t prefix_bound(struct prefix_table *t, const struct prefix_request *r, int
 /* Which beginnings are to be put: indices of blocks, ascending; returns how many. */
 size_t prefix_keeps(size_t nblocks, size_t ret[PREFIX_KEPT_MAX]);
 /* So many tokens had a request with these beginnings, the ones that prefix_keeps chose. tokens > 0. */
-void prefix_put(struct prefix_table *t, uint64_t scope, uint64_t model, const uint64_t *hashes, size_t n,
-		const uint64_t tails[BODY_TAILS_MAX], int64_t tokens, int64_t now_ns);
+void prefix_put(struct prefix_table *t, const struct prefix_memo *m, int64_t tokens, int64_t now_ns);
 /* A bound was too low: nothing of this model is believed for a day. */
 void prefix_distrust(struct prefix_table *t, uint64_t model, int64_t now_ns);
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -22,13 +21,6 @@
 #define HEADERS_MAX 12
 /* Fewer tokens than one for so many bytes of text are not believed: something was left out that we did not see. */
 #define BYTES_PER_TOKEN_MAX 12
-
-struct prefix_memo {
-	uint64_t scope, model;
-	uint64_t tails[BODY_TAILS_MAX];
-	uint64_t hashes[PREFIX_KEPT_MAX];
-	size_t n;
-};
 
 static struct str bytes_of(const void *p, size_t n) { return (struct str){ .p = p, .n = n }; }
 
@@ -63,14 +55,9 @@ static bool scope_of(const struct exchange *x, const struct fingerprint_key *k, 
 	return true;
 }
 
-static struct prefix_memo *memo_of(const struct exchange *x, const struct fingerprint_key *k)
+static bool may_say_more(const struct exchange *x)
 {
-	struct prefix_memo *m;
-
-	if (!x->ask.input_steady || !is_text(x->endpoint) || buf_len(&x->body) < FINGERPRINT_BLOCK)
-		return NULL;
-	m = arena_alloc(x->arena, sizeof *m);
-	return m && scope_of(x, k, m) ? m : NULL;
+	return x->ask.input_steady && is_text(x->endpoint) && buf_len(&x->body) >= FINGERPRINT_BLOCK;
 }
 
 static void take_tails(const struct exchange *x, const struct fingerprint_key *k, struct prefix_request *r, struct prefix_memo *m)
@@ -109,22 +96,22 @@ void prefix_seek(struct exchange *x)
 {
 	const struct fingerprint_key *k = path_fingerprint_key(x->worker->path);
 	const struct str head[] = { str_of(x->sni), str_of(x->path) }, body = { .p = buf_ptr(&x->body), .n = buf_len(&x->body) };
-	struct prefix_memo *m = memo_of(x, k);
+	struct prefix_memo *m = &x->memo;
+	bool more = may_say_more(x) && scope_of(x, k, m);
 	uint64_t blocks[BLOCKS_MAX];
 	struct prefix_request r = { .bytes = (int64_t)body.n, .block = FINGERPRINT_BLOCK, .blocks = blocks };
 
 	x->input_bound = x->ask.body_bytes + x->ask.extra_input_tokens;
 	/* What stands behind the conversation is no beginning: it is matched on its own. */
-	r.nblocks = fingerprint_blocks(k, head, 2, body, x->ask.ntails ? x->ask.tails[0].at : body.n, blocks, m ? BLOCKS_MAX : 0,
+	r.nblocks = fingerprint_blocks(k, head, 2, body, x->ask.ntails ? x->ask.tails[0].at : body.n, blocks, more ? BLOCKS_MAX : 0,
 				       &x->fingerprint);
-	if (!m)
+	if (!more)
 		return;
 	r.scope = m->scope;
 	r.model = m->model;
 	take_tails(x, k, &r, m);
 	take_blocks(blocks, r.nblocks, m);
 	bound_by_known(x, &r);
-	x->memo = m;
 }
 
 /* Served by another model than the one asked for: its tokenizer may be another. "gpt-5" is served as "gpt-5-2025-08-07". */
@@ -153,16 +140,16 @@ static bool is_plausible(const struct exchange *x)
 
 void prefix_learn(struct exchange *x)
 {
-	const struct prefix_memo *m = x->memo;
+	const struct prefix_memo *m = &x->memo;
 	struct prefix_table *t = path_prefixes(x->worker->path);
 
-	if (!m || !is_exact(x))
+	if (!m->n || !is_exact(x))
 		return;
 	if (x->input_by_known && x->report.usage.input > x->input_bound) {
 		log_warn(x->who.subject, "call %llu: %s read %lld tokens, where earlier requests let expect %lld at most: not relied on for a day",
 			 (unsigned long long)x->call_id, x->ask.model, (long long)x->report.usage.input, (long long)x->input_bound);
 		prefix_distrust(t, m->model, clock_boot_ns());
 	} else if (is_plausible(x)) {
-		prefix_put(t, m->scope, m->model, m->hashes, m->n, m->tails, x->report.usage.input, clock_boot_ns());
+		prefix_put(t, m, x->report.usage.input, clock_boot_ns());
 	}
 }

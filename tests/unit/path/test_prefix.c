@@ -28,9 +28,19 @@ static struct prefix_request request(const uint64_t *blocks, size_t n, int64_t b
 	return (struct prefix_request){ .scope = SCOPE, .model = MODEL, .bytes = bytes, .block = BLOCK, .blocks = blocks, .nblocks = n };
 }
 
+static void put_as(struct prefix_table *t, uint64_t scope, uint64_t model, const uint64_t *hashes, size_t n, const uint64_t *tails,
+		   int64_t tokens, int64_t now)
+{
+	struct prefix_memo m = { .scope = scope, .model = model, .n = n };
+
+	memcpy(m.hashes, hashes, n * sizeof *hashes);
+	memcpy(m.tails, tails, sizeof m.tails);
+	prefix_put(t, &m, tokens, now);
+}
+
 static void put(struct prefix_table *t, const uint64_t *hashes, size_t n, int64_t tokens, int64_t now)
 {
-	prefix_put(t, SCOPE, MODEL, hashes, n, no_tails, tokens, now);
+	put_as(t, SCOPE, MODEL, hashes, n, no_tails, tokens, now);
 }
 
 static void test_longest_and_best(void **state)
@@ -127,7 +137,7 @@ static void test_tails(void **state)
 	const uint64_t b[] = { 11, 12 }, tails[BODY_TAILS_MAX] = { 501, 502 };
 	struct prefix_request r = request(b, 2, 1000);
 
-	prefix_put(t, SCOPE, MODEL, b, 2, tails, 60, 1);
+	put_as(t, SCOPE, MODEL, b, 2, tails, 60, 1);
 	assert_int_equal(prefix_bound(t, &r, 1), 60 + 800 + PREFIX_SLACK);
 	r.tails[0] = 502;
 	r.tail_bytes[0] = 300;
@@ -152,7 +162,7 @@ static void test_distrust(void **state)
 	struct prefix_request r = request(b, 1, 150);
 
 	put(t, b, 1, 60, 1);
-	prefix_put(t, SCOPE + 1, MODEL + 1, b, 1, no_tails, 60, 1);
+	put_as(t, SCOPE + 1, MODEL + 1, b, 1, no_tails, 60, 1);
 	prefix_distrust(t, MODEL, 2);
 	assert_true(prefix_bound(t, &r, 2) == INT64_MAX);
 	put(t, b, 1, 60, 3);
@@ -303,7 +313,7 @@ static void test_the_bound_is_one(void **state)
 		size_t k = prefix_keeps(r.nblocks, kept);
 		for (size_t h = 0; h < k; h++)
 			hashes[h] = blocks[kept[h]];
-		prefix_put(t, SCOPE, MODEL, hashes, k, no_tails, truth, i);
+		put_as(t, SCOPE, MODEL, hashes, k, no_tails, truth, i);
 	}
 	assert_true(helped > rounds / 4);
 	prefix_free(t);
