@@ -105,7 +105,7 @@ def test_io_uring(shared, tmp_path):
     r = shared.in_agent("bot", [program, V4])
     if r.returncode == 77:
         pytest.skip("this kernel has " + r.stdout.strip())
-    assert r.stdout.strip() == "connected, then closed", r.stdout
+    assert r.stdout.strip() == "connected, then refused", r.stdout
     assert connections(shared) == before
 
 
@@ -166,5 +166,5 @@ def test_the_application_sees_whom_it_asked_for(shared):
 def test_denials_are_counted_and_explained(shared):
     attempt(shared, WAYS["udp sendto"][0])
     events = shared.purse("events", "--json").stdout.splitlines()
-    last = worlds.json.loads(events[-1])
+    last = [e for e in map(worlds.json.loads, events) if e["dst"].startswith(V4) and e["dport"] == 443][-1]  # repeats are counted into the first
     assert last["agent"] == "bot" and last["dst"].startswith(V4) and last["dport"] == 443 and last["errno"]

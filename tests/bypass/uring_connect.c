@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	(void)!write(fd, "GET / HTTP/1.0\r\n\r\n", 18);
-	char byte;
-	printf("connected, then %s\n", read(fd, &byte, 1) > 0 ? "answered" : "closed");
+	char answer[12];
+	printf("connected, then %s\n", read(fd, answer, 12) > 0 && memcmp(answer, "HTTP/1.1 403", 12) != 0 ? "answered" : "refused");
 	return 0;
 }
