@@ -507,6 +507,8 @@ static void describe(void *ctx, struct daemon_view *ret)
 	describe_namespaces(d, ret);
 	if (!d->gate_ok)
 		(void)snprintf(ret->gate_text, sizeof(ret->gate_text), "%s", d->gate_error.text);
+	ret->counts[ret->ncounts].name = "elders"; /* processes that handed over and still have calls */
+	ret->counts[ret->ncounts++].value = upgrade_reap(d->upgrade);
 	ret->counts[ret->ncounts].name = "gate_repairs";
 	ret->counts[ret->ncounts++].value = d->gate_repairs;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
@@ -29,6 +30,7 @@
 /* From FREEZE to OPEN. A successor that needs longer is ended, and the old one goes on. */
 #define FROZEN_MAX_MS 30000
 #define FREEZE_AGAIN_MS 20
+#define HELLO_MAX_MS 5000
 #define BEAT_NS 100000000
 #define ANSWER_S (FROZEN_MAX_MS / 1000 + 20)
 
@@ -265,6 +267,7 @@ int upgrade_meet(struct upgrade *u, struct err *e)
 			       strerror(-r));
 	u->lock = fds[0];
 	u->is_taking = true;
+	CRASH_POINT("upgrade-met");
 	log_info("upgrade", "taking over from process %d, version %s", (int)u->from_pid, m.text);
 	return 0;
 }
@@ -344,6 +347,7 @@ int upgrade_take(struct upgrade *u, struct err *e)
 	if (r < 0)
 		return err_set(e, -r, "take-over: what process %d hands over does not come as it should: %s", (int)u->from_pid, strerror(-r));
 	u->is_frozen = u->is_taking;
+	CRASH_POINT("upgrade-taken");
 	return 0;
 }
 
@@ -523,11 +527,16 @@ static void put_all(struct upgrade *u)
 	(void)close(pair[1]);
 }
 
+/* The timer: somebody who takes too long, or the ledger is still needed. */
 static void freeze(void *ctx)
 {
 	struct upgrade *u = ctx;
 
-	if (u->stage == STAGE_FROZEN) {
+	if (u->stage == STAGE_IDLE) {
+		drop_channel(u);
+		return;
+	}
+	if (u->stage == STAGE_MEETING || u->stage == STAGE_FROZEN) {
 		log_error("upgrade", "process %d has not taken over within %d s: it is ended", (int)u->to_pid, FROZEN_MAX_MS / 1000);
 		kill_successor(u);
 		return;
@@ -539,7 +548,9 @@ static void freeze(void *ctx)
 	u->stage = STAGE_FROZEN;
 	start_beater(u);
 	u->calls->freeze(u->ctx);
+	CRASH_POINT("upgrade-frozen");
 	put_all(u);
+	CRASH_POINT("upgrade-given");
 	loop_timer_set(u->timer, FROZEN_MAX_MS);
 	if (u->give_error < 0)
 		log_error("upgrade", "the hand-over to process %d failed: %s", (int)u->to_pid, strerror(-u->give_error));
@@ -567,6 +578,7 @@ static void opened(struct upgrade *u)
 	while (u->nelders > 0)
 		elder_free(u->elders[--u->nelders]);
 	u->calls->leave(u->ctx);
+	CRASH_POINT("upgrade-left");
 }
 
 static void hello(struct upgrade *u, const struct handover_msg *m)
@@ -587,10 +599,12 @@ static void hello(struct upgrade *u, const struct handover_msg *m)
 		return;
 	}
 	u->stage = STAGE_MEETING;
+	loop_timer_set(u->timer, FROZEN_MAX_MS);
 	log_info("upgrade", "process %d, version %.40s, takes over", (int)u->to_pid, m->text);
 	no.kind = HANDOVER_WELCOME;
 	(void)snprintf(no.text, sizeof(no.text), "%s", PURSE_VERSION);
 	(void)handover_send(u->to, &no, fds);
+	CRASH_POINT("upgrade-welcomed");
 }
 
 static void hear(void *ctx, unsigned ready)
@@ -646,6 +660,7 @@ static void knock(void *ctx, unsigned ready)
 		return;
 	}
 	loop_io_want(u->to_io, LOOP_READ);
+	loop_timer_set(u->timer, HELLO_MAX_MS);
 }
 
 static int listen_again(struct upgrade *u, struct err *e)
@@ -676,7 +691,9 @@ int upgrade_settle(struct upgrade *u, const struct upgrade_env *env, struct err 
 	if (!u->is_taking)
 		return 0;
 	/* If it is gone by now there is nobody to tell; its calls are settled by upgrade_serve. */
+	CRASH_POINT("upgrade-before-open");
 	(void)say(u->from, HANDOVER_OPEN);
+	CRASH_POINT("upgrade-after-open");
 	u->from = -1; /* the elder's */
 	u->is_taking = false;
 	return 0;

@@ -199,6 +199,8 @@ static int answer(struct money_serve *s, struct money_ask *q, struct money_answe
 	}
 	log_error("upgrade", "a process that handed over asks for verb %u of slot %u, which is not its own: not done", q->verb, q->slot);
 	ret->error = -EPERM;
+	if (q->verb == MONEY_EXTEND)
+		ret->why.reason = REFUSAL_LEDGER;
 	return 0;
 }
 

@@ -51,8 +51,41 @@ static const struct path_inherited *inherited_own(const struct path *p)
 	return NULL;
 }
 
+struct strays {
+	const struct path_options *options;
+	uint64_t cookies[GATE_LISTENERS_MAX];
+	size_t n;
+};
+
+static void find_stray(void *ctx, uint64_t cookie, const struct gate_listener *l)
+{
+	struct strays *s = ctx;
+	size_t i = 0;
+
+	(void)l;
+	while (i < s->options->ninherited && s->options->inherited[i].cookie != cookie)
+		i++;
+	if (i == s->options->ninherited && s->n < GATE_LISTENERS_MAX)
+		s->cookies[s->n++] = cookie;
+}
+
+/* Rows of listeners that nobody has: what an even earlier daemon left, while one ran that did not know of these rows. */
+static void drop_strays(struct path *p)
+{
+	struct strays *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return;
+	s->options = &p->options;
+	(void)gate_each_listener(p->env.gate, find_stray, s);
+	for (size_t i = 0; i < s->n; i++)
+		(void)gate_drop_listener(p->env.gate, s->cookies[i]);
+	free(s);
+}
+
 static int listeners_take(struct path *p, const struct path_inherited *own, struct err *e)
 {
+	drop_strays(p);
 	p->own = *own;
 	if (add_listening(p, own->fd4, own->cookie) || add_listening(p, own->fd6, own->cookie))
 		return err_set(e, ENOMEM, "egress: no memory");

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pursed takes over from another while agents call: no client sees an error, every call is charged once, the gate has its programs
+all the time; and whichever of the two is killed in the middle, nothing is free and nothing is charged twice."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+import world as worlds
+from world import nano
+
+# A build of another version, if there is one; else the same binary stands for N and N+1.
+NEXT = pathlib.Path(os.environ.get("PURSE_NEXT_BUILD", worlds.BUILD))
+
+# No retries: whatever goes wrong is told. Ends its calls when the file appears. One line: calls done, errors.
+LOAD = """
+import http.client, json, os, ssl, sys, threading
+stop, streams, errors, done = sys.argv[1], int(sys.argv[2]), [], []
+context = ssl.create_default_context()
+
+def call(c, stream, fake):
+    body = {"model": "fake-mini", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 60, "stream": stream}
+    c.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json", "x-fake": fake})
+    r = c.getresponse()
+    text = r.read().decode()
+    if r.status != 200 or not text.rstrip().endswith("[DONE]" if stream else "}"):
+        raise RuntimeError(f"{r.status} {text[-200:]}")
+    done.append(stream)
+
+def run(keeps, stream, fake):
+    c = None
+    while not os.path.exists(stop):
+        try:
+            c = c if c and keeps else http.client.HTTPSConnection("api.openai.com", context=context, timeout=60)
+            call(c, stream, fake)
+        except Exception as e:
+            errors.append(f"{'stream' if stream else 'short'} {'kept' if keeps else 'new'}: {e!r}")
+            c = None
+
+threads = [threading.Thread(target=run, args=a) for a in [(True, False, "out=3"), (False, False, "out=3"), (True, True, "out=8,gap=0.02")]]
+threads += [threading.Thread(target=run, args=(False, True, "out=40,gap=0.05")) for _ in range(streams)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(json.dumps({"done": len(done), "errors": errors}))
+"""
+
+
+class Load:
+    def __init__(self, w, agents, streams=2):
+        self.file = w.folder / "stop-load"
+        self.callers = [w.spawn(a, [sys.executable, "-c", LOAD, self.file, streams], env=w.agent_env(), stdout=subprocess.PIPE, text=True)
+                        for a in agents]
+
+    def end(self):
+        self.file.touch()
+        told = [json.loads(p.communicate(timeout=60)[0]) for p in self.callers]
+        self.file.unlink()
+        return sum(t["done"] for t in told), [e for t in told for e in t["errors"]]
+
+
+def said(w):
+    return w.daemon_log.read_text() if w.daemon_log.exists() else ""
+
+
+def take_over(w, build=None, crash=None, wait=True):
+    """Another pursed takes over; world.daemon is that one then. Returns the old one."""
+    old, at = w.daemon, len(said(w))
+    with open(w.daemon_log, "a") as out:
+        env = dict(os.environ, **({"PURSE_CRASH": crash} if crash else {}))
+        new = w.spawn("daemon", [(build or w.build) / "pursed", "-c", w.folder / "purse.yaml", "--take-over"], env=env, stdout=out, stderr=out)
+    if wait:
+        worlds.wait_for("the take-over", lambda: "ready:" in said(w)[at:] or new.poll() is not None, 30)
+        assert new.poll() is None, said(w)[at:]
+        w.daemon = new
+    return old if wait else new
+
+
+def links(w):
+    bpftool = "/usr/sbin/bpftool"
+    return {p.name: json.loads(worlds.run(bpftool, "-j", "link", "show", "pinned", p).stdout) for p in (w.pins / "links").iterdir()}
+
+
+def ids(w):
+    return {name: link["id"] for name, link in links(w).items()}
+
+
+def traffic(w, more=10):
+    """Until the provider has billed some further calls: nothing is timed."""
+    n = len(w.bills())
+    worlds.wait_for("traffic", lambda: len(w.bills()) >= n + more, 60)
+
+
+def test_three_times_under_load(make_world):
+    w = make_world(agents=[{"name": "bot", "day": "100USD"}, {"name": "other", "day": "100USD"}])
+    state = w.purse_json("status")["daemon"]
+    before, programs = ids(w), {k: v["prog_id"] for k, v in links(w).items()}
+    load = Load(w, ["bot", "other"])
+    olds = []
+    for build in (NEXT, w.build, NEXT):
+        traffic(w)
+        olds.append(take_over(w, build))
+        w.audit()
+        assert ids(w) == before
+        now = {k: v["prog_id"] for k, v in links(w).items()}
+        assert all(now[k] != programs[k] for k in now)
+        programs = now
+        status = w.purse_json("status")["daemon"]
+        assert (status["port4"], status["port6"]) == (state["port4"], state["port6"])
+        assert status["pid"] == w.daemon.pid
+    traffic(w)
+    done, errors = load.end()
+    assert errors == []
+    # Each ends by itself with its last call, and well.
+    assert [p.wait(30) for p in olds] == [0, 0, 0]
+    w.assert_exact()
+    assert done == len(w.bills())
+    assert {c["end"] for c in w.ledger()} == {"done"}
+    # And a plain start finds the same.
+    assert w.stop() == 0
+    w.start().assert_exact()
+
+
+def test_signal_starts_what_stands_there(make_world):
+    w = make_world()
+    load = Load(w, ["bot"], streams=1)
+    traffic(w, 3)
+    old, at = w.daemon, len(said(w))
+    old.send_signal(signal.SIGUSR2)
+    worlds.wait_for("the take-over", lambda: "ready:" in said(w)[at:], 30)
+    pid = w.purse_json("status")["daemon"]["pid"]
+    try:
+        assert pid != old.pid
+        traffic(w, 3)
+        done, errors = load.end()
+        assert errors == []
+        assert old.wait(30) == 0
+        w.assert_exact()
+        assert done == len(w.bills())
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        worlds.wait_for("its end", lambda: not pathlib.Path(f"/proc/{pid}").exists() or
+                        "State:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text())
+
+
+def test_calls_that_outlive_two_daemons(make_world):
+    """The stream's own process hands its money over to one that then hands over itself; it is refused more, and killed, from there."""
+    w = make_world(agents=[{"name": "bot", "day": "10USD"}, {"name": "other", "day": "10USD"}])
+    body = json.dumps({"model": "fake-mini", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4000, "stream": True})
+
+    def stream(agent, tokens):
+        return w.spawn(agent, ["curl", "-sSN", "https://api.openai.com/v1/chat/completions", "-H", "content-type: application/json",
+                               "-H", f"x-fake: out={tokens},gap=0.05", "-d", body], env=w.agent_env(), stdout=subprocess.PIPE, text=True)
+    ends, killed = stream("bot", 100), stream("other", 4000)
+    worlds.wait_for("both calls", lambda: w.purse_json("status")["daemon"]["in_flight"] == 2)
+    first = take_over(w)
+    second = take_over(w)
+    assert second.wait(30) == 0
+    assert first.poll() is None
+    assert w.purse_json("status")["daemon"]["in_flight"] == 2
+    assert nano(w.account("other")["windows"]["day"]["held"]) > 0
+    w.audit()
+    w.purse("agent", "kill", "other")
+    assert "[DONE]" not in killed.communicate(timeout=30)[0]
+    assert ends.communicate(timeout=60)[0].rstrip().endswith("[DONE]")
+    assert first.wait(30) == 0
+    w.quiet().audit()
+    rows = {c["agent"]: c for c in w.ledger()}
+    assert len(w.ledger()) == 2
+    assert (rows["bot"]["end"], rows["other"]["end"]) == ("done", "killed")
+    assert nano(rows["bot"]["cost"]) in [b["bill"] for b in w.bills()]
+    assert w.charged() >= w.billed()
+
+
+def test_a_limit_holds_over_hand_overs(make_world):
+    limit = 21000 * 60
+    w = make_world(agents=[{"name": "bot", "total": f"0.{limit:09d}USD"}])
+    from test_overspend import CALLER
+    p = w.spawn("bot", [sys.executable, "-c", CALLER, "20", "10", "stream"], env=w.agent_env())
+    traffic(w, 2)
+    for _ in range(3):
+        take_over(w)
+        w.audit()
+    p.wait(120)
+    w.quiet().audit()
+    assert w.billed() == w.charged() <= limit
+
+
+def test_a_second_one_by_accident(make_world):
+    w = make_world()
+    r = w.spawn("daemon", [w.build / "pursed", "-c", w.folder / "purse.yaml"], stderr=subprocess.PIPE, text=True)
+    assert f"held by process {w.daemon.pid}" in r.communicate(timeout=30)[1]
+    old = take_over(w)
+    assert old.wait(30) == 0
+    r = w.spawn("daemon", [w.build / "pursed", "-c", w.folder / "purse.yaml"], stderr=subprocess.PIPE, text=True)
+    assert f"held by process {w.daemon.pid}" in r.communicate(timeout=30)[1]
+    assert w.chat()[0] == 200
+
+
+def test_nobody_to_take_over_from(make_world):
+    w = make_world(start=False)
+    take_over(w)
+    assert w.chat()[0] == 200
+    w.assert_exact()
+    w.kill9()
+    take_over(w)
+    assert w.chat()[0] == 200
+    w.assert_exact()
+
+
+def test_one_that_cannot_start_changes_nothing(make_world):
+    w = make_world()
+    load = Load(w, ["bot"])
+    traffic(w, 3)
+    good = (w.folder / "purse.yaml").read_text()
+    (w.folder / "purse.yaml").write_text(good.replace('"prices": [', '"prices": ["/none",'))
+    assert take_over(w, wait=False).wait(30) != 0
+    # This one fails late, when it has everything.
+    (w.folder / "purse.yaml").write_text(good)
+    traffic(w, 3)
+    done, errors = load.end()
+    assert errors == [] and w.daemon.poll() is None
+    w.assert_exact()
+    assert done == len(w.bills())
+
+
+@pytest.fixture(scope="session")
+def crash_build():
+    if not (worlds.CRASH_BUILD / "pursed").exists():
+        pytest.skip(f"no build with crash points at {worlds.CRASH_BUILD} (make O=build-crash CRASH=1)")
+    return worlds.CRASH_BUILD
+
+
+def check_after_a_crash(w):
+    w.quiet().audit()
+    assert all(nano(a["windows"]["day"]["held"]) == 0 for a in w.purse_json("status")["accounts"])
+    assert w.charged() >= w.billed()
+    rows = [c["call_id"] for c in w.ledger()]
+    assert len(rows) == len(set(rows))
+    total, billed = w.charged(), w.billed()
+    assert w.chat()[0] == 200
+    w.quiet().audit()
+    assert w.charged() - total == w.billed() - billed
+    w.kill9()
+    w.start().quiet().audit()
+
+
+@pytest.mark.parametrize("point", ["upgrade-met", "upgrade-taken", "upgrade-before-open"])
+def test_the_new_one_is_killed(make_world, crash_build, point):
+    """Before it has said that the money is its own: the old one goes on, and its calls with it."""
+    w = make_world(build=crash_build, agents=[{"name": "bot", "day": "100USD"}, {"name": "other", "day": "100USD"}])
+    before = ids(w)
+    load = Load(w, ["bot", "other"])
+    for _ in range(2):
+        traffic(w, 5)
+        assert take_over(w, crash=point, wait=False).wait(30) == -9
+        traffic(w, 5)
+        w.audit()
+        assert ids(w) == before
+    assert w.daemon.poll() is None
+    _, errors = load.end()
+    # Only those that the dead one had accepted itself.
+    assert errors == [] or point == "upgrade-before-open"
+    assert w.purse_json("status")["daemon"]["gate_ok"] is not False
+    if not errors:
+        w.assert_exact()
+    # And it can be taken over from still.
+    old = take_over(w)
+    assert old.wait(30) == 0
+    check_after_a_crash(w)
+
+
+def test_the_new_one_is_killed_when_it_owns_the_money(make_world, crash_build):
+    w = make_world(build=crash_build, agents=[{"name": "bot", "day": "100USD"}])
+    load = Load(w, ["bot"])
+    traffic(w, 5)
+    assert take_over(w, crash="upgrade-after-open", wait=False).wait(30) == -9
+    # What it left behind cannot be charged by anybody who still lives: the old one ends too, and the gate is shut.
+    assert w.daemon.wait(30) != 0
+    seen = len(w.requests())
+    w.chat()
+    assert len(w.requests()) == seen
+    load.end()
+    w.start()
+    check_after_a_crash(w)
+
+
+@pytest.mark.parametrize("point", ["upgrade-welcomed", "upgrade-frozen", "upgrade-given", "upgrade-left"])
+def test_the_old_one_is_killed(make_world, crash_build, point):
+    w = make_world(build=crash_build, start=False, agents=[{"name": "bot", "day": "100USD"}, {"name": "other", "day": "100USD"}])
+    w.start(crash=point)
+    load = Load(w, ["bot", "other"])
+    traffic(w, 5)
+    before = ids(w)
+    old = take_over(w)
+    assert old.wait(30) == -9
+    assert ids(w) == before
+    traffic(w, 5)
+    load.end()
+    check_after_a_crash(w)
