@@ -270,7 +270,8 @@ static bool next_group(struct ledger *l, struct queue *ret)
 		(void)pthread_cond_wait(&l->work, &l->lock);
 	if (!l->stopping)
 		gather(l);
-	bool more = has_work(l);
+	/* What was due may be gone by now, a call that was given up before it was sent: no reason to end. */
+	bool more = has_work(l) || !l->stopping;
 
 	take_group(l, ret);
 	(void)pthread_mutex_unlock(&l->lock);

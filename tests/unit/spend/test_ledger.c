@@ -252,6 +252,26 @@ static void durable_comes_in_the_order_of_the_calls(void **state)
 	place_done(&p);
 }
 
+/* All that woke the writer is gone before it looks: a call that was given up before it was sent. The next one has to be written all the same. */
+static void a_hold_that_is_over_at_once_does_not_end_the_writer(void **state)
+{
+	const struct timespec moment = { .tv_nsec = LEDGER_GATHER_MS * 1000000L / 5 }, longer = { .tv_nsec = LEDGER_GATHER_MS * 4000000L };
+	struct place p;
+
+	place_init(&p);
+	for (uint64_t i = 1; i <= 20; i++) {
+		struct ledger_hold h = { .call_id = i, .account = "a", .agent = "a", .amount = 5, .started_ns = T0 * S };
+
+		ledger_hold(p.l, &h);
+		(void)nanosleep(&moment, NULL);
+		ledger_hold_over(p.l, i);
+		(void)nanosleep(&longer, NULL);
+	}
+	put(&p, 21, "a", 1, T0);
+	assert_true(wait_for(&p.seen->n, 1, 5));
+	place_done(&p);
+}
+
 static void closing_writes_what_is_queued(void **state)
 {
 	struct place p;
@@ -948,6 +968,7 @@ int main(void)
 		cmocka_unit_test(sums_follow_the_hour_of_the_start),
 		cmocka_unit_test(the_same_call_is_not_written_twice),
 		cmocka_unit_test(durable_comes_in_the_order_of_the_calls),
+		cmocka_unit_test(a_hold_that_is_over_at_once_does_not_end_the_writer),
 		cmocka_unit_test(closing_writes_what_is_queued),
 		cmocka_unit_test(listings_filter_and_are_newest_first),
 		cmocka_unit_test(refusals_and_changes_are_kept),
