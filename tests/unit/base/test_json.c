@@ -591,6 +591,38 @@ static void large_texts(void **state)
 	assert_string_equal(t.text, "1 int 1 @1-2 k1\n");
 }
 
+static void tells_of_repeated_keys(void **state)
+{
+	static const struct {
+		const char *text;
+		bool repeats;
+	} texts[] = {
+		{ "{}", false }, { "{\"a\":1,\"b\":2}", false }, { "{\"a\":1,\"a\":2}", true }, { "{\"a\":{\"a\":1},\"b\":{\"a\":1}}", false },
+		{ "[{\"a\":1},{\"a\":2}]", false }, { "[[{\"x\":[{\"b\":0,\"a\":1,\"b\":2}]}]]", true }, { "{\"\":1,\"\":2}", true },
+		{ "{\"a\":1,\"\\u0061\":2}", true }, { "{\"\\u0061\":2}", true /* may be */ },
+		{ "{\"abcdefgh\":1,\"abcdefgi\":1,\"abcdefghi\":1,\"bcdefgh\":1}", false },
+		{ "{\"a\":{\"z\":1,\"y\":2},\"b\":1,\"a\":3}", true }, { "\"a\"", false },
+	};
+	static char many[2000];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct trace t;
+		assert_int_equal(scan(*state, texts[i].text, strlen(texts[i].text), NULL, 0, &t), 0);
+		if (json_repeats(*state) != texts[i].repeats)
+			fail_msg("%s", texts[i].text);
+	}
+	for (int members = 48; members < 50; members++) {
+		struct trace t;
+		n = 0;
+		for (int i = 0; i < members; i++)
+			n += (size_t)sprintf(many + n, "%s\"%d\":0", i ? "," : "{", i);
+		n += (size_t)sprintf(many + n, "}");
+		assert_int_equal(scan(*state, many, n, NULL, 0, &t), 0);
+		assert_int_equal(json_repeats(*state), members > 48);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +635,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(agrees_with_a_slow_checker, setup, teardown),
 		cmocka_unit_test_setup_teardown(escapes_at_every_offset, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_are_known_by_content, setup, teardown),
+		cmocka_unit_test_setup_teardown(tells_of_repeated_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_texts, setup, teardown),
 	};
 
