@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Items 44 to 46 of docs/others.md: calls that were counted twice elsewhere, windows that never began or forgot what was spent, restarts that lost it."""
 import datetime
+import json
 import signal
 import time
 import zoneinfo
@@ -10,7 +11,7 @@ import world as worlds
 from failio import FailIO
 from world import nano, wait_for
 
-from .helpers import OPENAI, Script, agent, ask, chat, message, never_below, respond, rows, together, usd, window
+from .helpers import OPENAI, Script, agent, ask, chat, never_below, respond, rows, together, usd, window
 
 HOUR, DAY = 3600, 86400
 CALL, FAKE, COST = chat(max_tokens=20), "in=60,out=20", 60 * 150 + 20 * 600
@@ -135,7 +136,7 @@ def test_litellm_36941_34492_what_runs_over_an_edge_belongs_before_it(clocked):
     w.purse("agent", "set", name, "--hour", usd(LIMIT * 2))
     # A call that begins before the edge and ends behind it.
     p = w.spawn(name, ["curl", "-sS", "-o", "/dev/null", "-H", "content-type: application/json", "-H", "x-fake: in=60,out=20,delay=3", "-d",
-                       worlds.json.dumps(CALL[1]), CALL[0]], env=w.agent_env())
+                       json.dumps(CALL[1]), CALL[0]], env=w.agent_env())
     wait_for("the call", lambda: w.purse_json("status")["daemon"]["in_flight"] == 1)
     w.purse("agent", "set", name, "--hour", usd(LIMIT))
     before = nano(window(w, name)["spent"])

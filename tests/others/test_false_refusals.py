@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Items 16 to 24 of docs/others.md: callers that were refused elsewhere although their budget was not spent. A hold is given back at every
 end of a call; what stands as spent is what the ledger says; and there is no second place that says no."""
+import json
+import subprocess
 import time
 
 import pytest
 import world as worlds
 from world import nano, wait_for
 
-from .helpers import agent, ask, chat, hold_of, leave, message, never_below, respond, rows, together, usd, window
+from .helpers import agent, ask, chat, hold_of, message, never_below, respond, rows, together, usd, window
 
 ALERTS = [{"name": "ops", "at": ["99%"], "forecast": False, "exec": ["/bin/true"]}]
 
@@ -22,8 +24,8 @@ def shared():
 def in_parallel(w, name, times, call, fake, timeout):
     """Clients that give up after that time."""
     argv = ["curl", "-sS", "-o", "/dev/null", "--max-time", str(timeout), "-H", "content-type: application/json", "-H", "anthropic-version: 2023-06-01",
-            "-H", "x-fake: " + fake, "-d", worlds.json.dumps(call[1]), call[0]]
-    for p in [w.spawn(name, argv, env=w.agent_env(), stderr=-3) for _ in range(times)]:
+            "-H", "x-fake: " + fake, "-d", json.dumps(call[1]), call[0]]
+    for p in [w.spawn(name, argv, env=w.agent_env(), stderr=subprocess.DEVNULL) for _ in range(times)]:
         p.wait(30)
 
 
@@ -144,3 +146,15 @@ def test_bifrost_5770_at_99_percent_means_99_percent(shared):
     shared.purse("agent", "set", name, "--total", "0.4037")
     wait_for("the alert", lambda: [f["text"].split(" of ")[0] for f in told()] == [f"{name}: 99%"])
     never_below(shared)
+
+
+def test_litellm_27639_a_call_that_could_not_be_sent_stops_nothing(make_world):
+    """The same at the earliest end of all: nobody listens at the provider. Here such a call once ended the ledger's writer, and every change hung."""
+    w = make_world(agents=[{"name": "bot", "total": "1USD"}])
+    w.fake.kill()
+    w.fake.wait()
+    for _ in range(5):
+        assert w.chat()[0] == 502
+    w.purse("agent", "set", "bot", "--total", "2", timeout=10)
+    seen = window(w, "bot")
+    assert seen["held"] == seen["spent"] == "0.00" and w.ledger() == []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Items 1 to 15 of docs/others.md: money that was spent past a limit elsewhere, because of races or because nobody looked."""
 import json
+import subprocess
 import sys
 
 import pytest
@@ -102,7 +103,7 @@ def test_litellm_40095_first_requests_of_somebody_new_have_the_budget_of_their_g
     before = shared.billed()
     argv = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "x-fake: delay=1.5,out=20,in=100", "-H", "content-type: application/json",
             "-d", json.dumps(chat()[1]), "https://api.openai.com/v1/chat/completions"]
-    processes = [shared.spawn(f"{name}/new-{i}", argv, env=shared.agent_env(), stdout=-1, stderr=-1, text=True) for i in range(12)]
+    processes = [shared.spawn(f"{name}/new-{i}", argv, env=shared.agent_env(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for i in range(12)]
     statuses = sorted(p.communicate(timeout=30)[0] for p in processes)
     assert statuses == ["200"] * 5 + ["429"] * 7
     assert {r["account"] for r in rows(shared, name)} == {name} and len(rows(shared, name)) == 5
