@@ -53,7 +53,7 @@ struct h2 {
 	size_t nhigh; /* streams to which on_drain is owed */
 	struct h2_guard guard;
 	const char *dying; /* why no further request is taken; NULL = all is well */
-	bool goaway_sent;
+	bool notice_sent, goaway_sent;
 };
 
 /* ---- ends that the peer brings about */
@@ -445,6 +445,14 @@ int h2_pull(struct h2 *h, struct buf *out, size_t upto)
 bool h2_wants_close(const struct h2 *h)
 {
 	return !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
+}
+
+void h2_notice(struct h2 *h)
+{
+	if (h->notice_sent || h->goaway_sent)
+		return;
+	h->notice_sent = true;
+	(void)nghttp2_submit_shutdown_notice(h->session);
 }
 
 void h2_goaway(struct h2 *h)

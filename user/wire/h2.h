@@ -58,6 +58,8 @@ size_t h2_queued(const struct h2 *h, int32_t stream); /* answer bytes not yet pu
 void h2_reset(struct h2 *h, int32_t stream, uint32_t error_code);
 /* Request body bytes are dealt with. What a stream that ended still owed is given back by itself. */
 void h2_consumed(struct h2 *h, int32_t stream, size_t n);
+/* No further streams, please: those that are on their way are taken all the same (RFC 9113 section 6.8). h2_goaway may follow. */
+void h2_notice(struct h2 *h);
 void h2_goaway(struct h2 *h); /* finish what runs, take no new streams */
 
 #endif

@@ -351,6 +351,10 @@ int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32]
 		return r;
 	}
 	set_verification(c->ssl);
+	if (!tls_ask_for_staples(c->ssl)) {
+		tls_ctx_unref(c);
+		return err_set(e, ENOMEM, "upstream TLS: no memory");
+	}
 	(void)SSL_CTX_set_alpn_protos(c->ssl, alpn, sizeof(alpn) - 1);
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c->ssl, keep_session);

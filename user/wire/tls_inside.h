@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tls_inside.h: what tls.c, tls_sock.c, tls_ctx.c and ca.c share. OpenSSL's structs are named, never included: only
- * these .c files see inside.
+ * tls_inside.h: what tls.c, tls_sock.c, tls_ctx.c, tls_ocsp.c and ca*.c share. OpenSSL's structs are named, never
+ * included: only these .c files see inside.
  */
 #ifndef PURSE_WIRE_TLS_INSIDE_H
 #define PURSE_WIRE_TLS_INSIDE_H
@@ -49,6 +49,11 @@ bool tls_offers_h2(const struct tls *t);
 const char *tls_host(const struct tls *t);
 /* Verification stopped at that certificate: X509_V_ERR_*; own: it was one of ours. */
 void tls_note_cert_error(struct tls *t, int depth, int error, bool own);
+/* The chain was good, what was stapled to it is not: why, a text that stays. */
+void tls_note_bad_staple(struct tls *t, const char *why);
+
+/* Client contexts: ask for a stapled OCSP response and look at what comes (tls_ocsp.c). */
+bool tls_ask_for_staples(struct ssl_ctx_st *s);
 
 /* ---- the socket under a connection (tls_sock.c) */
 
