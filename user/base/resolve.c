@@ -76,12 +76,13 @@ static void wait_once(ares_channel ch, int64_t most_ms)
 	ares_socket_t socks[ARES_GETSOCK_MAXNUM];
 	struct pollfd fds[ARES_GETSOCK_MAXNUM];
 	struct timeval tv, most = { most_ms / 1000, (most_ms % 1000) * 1000 };
-	int bits = ares_getsock(ch, socks, ARES_GETSOCK_MAXNUM);
+	unsigned bits = (unsigned)ares_getsock(ch, socks, ARES_GETSOCK_MAXNUM);
 	const struct timeval *left = ares_timeout(ch, &most, &tv);
 	nfds_t n = 0;
 
 	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-		short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) | (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+		/* What ARES_GETSOCK_READABLE and _WRITABLE say, without their shift into the sign. */
+		short events = (short)((bits >> i & 1 ? POLLIN : 0) | (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
 
 		if (events)
 			fds[n++] = (struct pollfd){ .fd = socks[i], .events = events };
