@@ -49,10 +49,10 @@ print(json.dumps({"done": len(done), "errors": errors}))
 
 
 class Load:
-    def __init__(self, w, agents, streams=2):
+    def __init__(self, w, agents, streams=2, inside=()):
         self.file = w.folder / "stop-load"
-        self.callers = [w.spawn(a, [sys.executable, "-c", LOAD, self.file, streams], env=w.agent_env(), stdout=subprocess.PIPE, text=True)
-                        for a in agents]
+        self.callers = [w.spawn(a, [*inside, sys.executable, "-c", LOAD, self.file, streams], env=w.agent_env(), stdout=subprocess.PIPE,
+                                text=True) for a in agents]
 
     def end(self):
         self.file.touch()
@@ -172,6 +172,59 @@ def test_calls_that_outlive_two_daemons(make_world):
     assert (rows["bot"]["end"], rows["other"]["end"]) == ("done", "killed")
     assert nano(rows["bot"]["cost"]) in [b["bill"] for b in w.bills()]
     assert w.charged() >= w.billed()
+
+
+@pytest.mark.parametrize("how", [[], ["-Z", "--parallel-max", "8"]], ids=["one by one", "eight at a time"])
+def test_http2(make_world, how):
+    """Streams of a connection that is shut down behind them: it ends after its last one, and the client opens another."""
+    w = make_world()
+    n, url = 400, "https://api.openai.com/v1/chat/completions"
+    body = {"model": "fake-mini", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20, "stream": True}
+    lines = [f'url = "{url}"\noutput = "/dev/null"' for _ in range(n)]
+    (w.folder / "curl.conf").write_text("\n".join(lines) + "\n")
+    p = w.spawn("bot", ["curl", "-sS", "--no-progress-meter", "--http2", *how, "-H", "content-type: application/json", "-H", "x-fake: out=5,gap=0.01", "-d",
+                        json.dumps(body), "-w", "%{http_code} %{http_version} %{exitcode}\\n", "-K", w.folder / "curl.conf"],
+                env=w.agent_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    olds = []
+    for _ in range(3):
+        traffic(w)
+        olds.append(take_over(w))
+    out, err = p.communicate(timeout=120)
+    assert "curl:" not in err and out.splitlines() == ["200 2 0"] * n, err
+    assert [p.wait(30) for p in olds] == [0, 0, 0]
+    w.assert_exact()
+    assert len(w.bills()) == n
+
+
+def test_listeners_in_other_namespaces(make_world):
+    w = make_world()
+    inside, name = ["nsenter", f"--net={worlds.NETNS}/{w.name}-1"], f"{w.name}-1"
+    worlds.run("ip", "netns", "add", name)
+    try:
+        worlds.run("ip", "-n", name, "link", "set", "lo", "up")
+        init = w.spawn("bot", [*inside, "sleep", "600"])
+
+        def listening():
+            return [(n["inode"], n["port4"], n["port6"]) for n in w.purse_json("status")["namespaces"]]
+        there = worlds.wait_for("a listener in there", listening)
+        load = Load(w, ["bot"], inside=inside)
+        for _ in range(2):
+            traffic(w)
+            old = take_over(w)
+            assert listening() == there
+            traffic(w)
+            assert listening() == there
+        done, errors = load.end()
+        assert errors == []
+        assert old.wait(30) == 0
+        w.assert_exact()
+        assert done == len(w.bills())
+        # It is watched by the new one: gone with its last process.
+        init.kill()
+        init.wait()
+        worlds.wait_for("its end", lambda: listening() == [])
+    finally:
+        worlds.run("ip", "netns", "del", name, check=False)
 
 
 def test_a_limit_holds_over_hand_overs(make_world):

@@ -36,6 +36,7 @@ struct stage {
 	void (*timeout)(struct conn *c);
 	void (*close)(struct conn *c); /* the conn is going: let go of it; NULL ok */
 	void (*goodbye)(struct conn *c); /* the last words of the protocol, then conn_finish; NULL = just that */
+	void (*leaving)(struct conn *c); /* this process has handed over: the connection is to end with what it has; NULL ok */
 	bool (*busy)(struct conn *c);  /* an answer is not out yet, beyond what waits in c->out; NULL ok */
 };
 

@@ -285,6 +285,13 @@ static void h1_writable(struct conn *c)
 
 static bool h1_busy(struct conn *c) { return ((struct h1_server *)c->state)->x != NULL; }
 
+/* One that waits for a request gets one more: closing it now would meet it half-way. */
+static void h1_leaving(struct conn *c)
+{
+	if (!h1_busy(c))
+		conn_set_timeout(c, WORKER_LEAVE_IDLE_MS);
+}
+
 static void h1_timeout(struct conn *c)
 {
 	struct h1_server *s = c->state;
@@ -313,6 +320,7 @@ const struct stage stage_h1 = {
 	.writable = h1_writable,
 	.timeout = h1_timeout,
 	.close = h1_closed,
+	.leaving = h1_leaving,
 	.busy = h1_busy,
 };
 

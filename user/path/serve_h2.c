@@ -56,19 +56,11 @@ static void push(struct h2_server *s)
 		conn_finish(c);
 }
 
-/* Handed over: this connection ends with the streams that it has. */
-static bool is_over(struct conn *c)
-{
-	return c->worker->leaving && list_empty(&((struct h2_server *)c->state)->streams);
-}
-
 static void push_soon(void *ctx)
 {
 	struct conn *c = ctx;
 	if (!c->closed && c->stage == &stage_h2)
 		push(c->state);
-	if (!c->closed && c->stage == &stage_h2 && is_over(c))
-		conn_say_goodbye(c);
 }
 
 /* ---- the agent's side of an exchange */
@@ -171,6 +163,9 @@ static void on_head(void *ctx, int32_t id, struct http_head *head, bool fin)
 		return h2_reset(s->h2, id, REFUSED_STREAM);
 	}
 	list_add_tail(&s->streams, &st->link);
+	/* A connection that came in on the way out: it has this one, and is told before the answer ends. */
+	if (c->worker->leaving)
+		h2_notice(s->h2);
 	conn_set_timeout(c, c->worker->options->response_timeout_ms * 2);
 	exchange_begin(st->x);
 	if (fin && st->x)
@@ -258,6 +253,17 @@ static void h2_writable(struct conn *c) { push(c->state); }
 /* A stream is there until its last byte was pulled. */
 static bool h2_busy(struct conn *c) { return !list_empty(&((struct h2_server *)c->state)->streams); }
 
+/* Told now, so that the client knows before its streams end; closing behind the last one would meet its next request half-way. */
+static void h2_leaving(struct conn *c)
+{
+	struct h2_server *s = c->state;
+
+	h2_notice(s->h2);
+	if (list_empty(&s->streams))
+		conn_set_timeout(c, WORKER_LEAVE_IDLE_MS);
+	push(s);
+}
+
 static void h2_timeout(struct conn *c)
 {
 	struct h2_server *s = c->state;
@@ -291,6 +297,7 @@ const struct stage stage_h2 = {
 	.writable = h2_writable,
 	.timeout = h2_timeout,
 	.goodbye = h2_timeout,
+	.leaving = h2_leaving,
 	.close = h2_closed,
 	.busy = h2_busy,
 };

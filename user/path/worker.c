@@ -86,16 +86,15 @@ static void listen_to_all(struct worker *w)
 		log_error("egress", "worker %u: cannot take up a listener: %s; trying again", w->index, strerror(-r));
 }
 
-/* Connections that wait for a request get one more: closing them now would meet it half-way. Who sends none has WORKER_LEAVE_IDLE_MS. */
 static void leave_begin(struct worker *w)
 {
 	w->leaving = true;
 	listening_free_all(w);
-	list_for_each(pos, &w->conns) {
+	list_for_each_safe(pos, tmp, &w->conns) {
 		struct conn *c = list_entry(pos, struct conn, link);
 
-		if (!conn_is_busy(c) && (c->stage == &stage_h1 || c->stage == &stage_h2))
-			conn_set_timeout(c, WORKER_LEAVE_IDLE_MS);
+		if (c->stage->leaving)
+			c->stage->leaving(c);
 	}
 }
 
