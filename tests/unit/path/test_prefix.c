@@ -264,10 +264,12 @@ static uint32_t rnd(uint32_t n)
 
 static size_t write_text(char *p, size_t n)
 {
+	/* Some is all words, some is a token a byte: what is taken for another body's beginning shows. */
+	uint32_t share = rnd(3) * 10;
 	size_t at = 0;
 
 	while (at + 16 < n) {
-		if (rnd(3)) {
+		if (rnd(20) < share) {
 			const char *w = words[rnd(sizeof words / sizeof words[0])];
 			memcpy(p + at, w, strlen(w));
 			at += strlen(w);
