@@ -65,7 +65,7 @@ struct tick {
 	struct loop_timer *timer;
 };
 #define STEPS_MAX 32
-enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_ALERTS, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_COUNT };
+enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_ALERTS, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_CA, TICK_COUNT };
 
 struct daemon {
 	const struct config *config;
@@ -339,16 +339,13 @@ static void stop_agents(struct daemon *d)
 static int start_endpoints(struct daemon *d, struct err *e)
 {
 	const char *extra = d->config->upstream_ca[0] ? d->config->upstream_ca : NULL;
-	unsigned char own[2][32];
 	struct tls_ctx *client = NULL;
 	int r = endpoints_new(d->config, d->gate, d->loop, &d->endpoints, e);
 
 	if (r < 0)
 		return r;
 	/* What proves an address is what a call to the provider is verified with. */
-	memcpy(own[0], ca_issuer_key_sha256(d->ca), 32);
-	memcpy(own[1], ca_root_key_sha256(d->ca), 32);
-	r = tls_client_ctx_new(extra, (const unsigned char (*)[32])own, 2, &client, e);
+	r = ca_client_ctx_new(d->ca, extra, &client, e);
 	if (r == 0)
 		r = endpoints_prove_with(d->endpoints, client, e);
 	tls_ctx_unref(client);
@@ -654,6 +651,24 @@ static void leases(struct daemon *d)
 	}
 }
 
+/* A daemon may run for longer than its certificates last. */
+static void renew_ca(struct daemon *d)
+{
+	bool changed, is_new;
+	struct err e;
+	int r = ca_renew(d->ca, &changed, &is_new, &e);
+
+	if (r == 0 && changed)
+		r = trust_publish(d->trust_dir, ca_root_path(d->ca), ca_bundle_path(d->ca), &e);
+	if (r < 0)
+		log_error("ca", "%s; the certificates are to be renewed, and this is tried again in an hour", e.text);
+	else if (is_new)
+		log_info("ca", "new certificates for the configured hosts; agents that were started more than 30 days ago have to be started again");
+	else if (changed)
+		log_info("ca", "the root of the next certificates is published; agents learn of it when they are started, and it is used when the "
+			 "present one has 30 days left");
+}
+
 static void on_tick(void *ctx)
 {
 	struct tick *t = ctx;
@@ -681,6 +696,7 @@ static int start_timers(struct daemon *d, struct err *e)
 		[TICK_WATCH] = { .run = watch, .every_ms = 2000 },
 		[TICK_REAP] = { .run = reap, .every_ms = 10000 },
 		[TICK_LEASES] = { .run = leases, .every_ms = 250 },
+		[TICK_CA] = { .run = renew_ca, .every_ms = 3600 * 1000 },
 	};
 
 	int r = 0;

@@ -125,12 +125,9 @@ static int listeners_open(struct path *p, struct err *e)
 
 static int client_tls_open(struct path *p, struct err *e)
 {
-	unsigned char own[2][32];
-
-	memcpy(own[0], ca_issuer_key_sha256(p->env.ca), 32);
-	memcpy(own[1], ca_root_key_sha256(p->env.ca), 32);
 	const char *extra = p->options.upstream_ca && *p->options.upstream_ca ? p->options.upstream_ca : NULL;
-	return tls_client_ctx_new(extra, (const unsigned char(*)[32])own, 2, &p->client_tls, e);
+
+	return ca_client_ctx_new(p->env.ca, extra, &p->client_tls, e);
 }
 
 int path_start(const struct path_options *o, const struct path_env *env, struct price_list *prices, struct path **ret,

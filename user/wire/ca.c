@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ca.c: the authority: made, found again, its leaves cached. What stands in the certificates is ca_make.c's business,
- * how files are kept ca_files.c's. The root's key exists only inside make_certificates().
+ * ca.c: the authority: for which names it signs, its leaves, their cache, and what others may know of it. Which root and issuer
+ * it has at what time is ca_keep.c's business, what stands in certificates ca_make.c's, how files are kept ca_files.c's.
  */
 #include "wire/ca.h"
 
@@ -26,9 +26,7 @@
 #define PATH_MAX_BYTES 1024
 #define HOST_MAX 256
 
-/* Stands while the files are being replaced: a crash in between leaves it behind, and the next start makes them anew
- * instead of finding a key that does not fit. */
-#define UNFINISHED "unfinished"
+#define CLIENTS_MAX 8
 
 struct leaf {
 	struct list link; /* ca->by_age */
@@ -43,17 +41,17 @@ struct names {
 };
 
 struct ca {
-	ca_clock now;
-	char root_path[PATH_MAX_BYTES], bundle_path[PATH_MAX_BYTES];
+	struct ca_keep keep;
+	char dir[PATH_MAX_BYTES], root_path[PATH_MAX_BYTES], bundle_path[PATH_MAX_BYTES];
 	struct names permitted;   /* as given */
 	struct names constraints; /* what the issuer has to be constrained to */
-	X509 *root, *issuer;
-	EVP_PKEY *issuer_key;
 	EVP_PKEY *leaf_key; /* all leaves share a key that never leaves memory */
-	unsigned char issuer_sha256[32], root_sha256[32];
-	pthread_mutex_t lock; /* what follows */
-	struct map *leaves;   /* host -> struct leaf */
-	struct list by_age;   /* oldest first */
+	pthread_mutex_t lock;                 /* what follows */
+	struct ca_certs certs;                /* changed by ca_renew alone */
+	struct map *leaves;                   /* host -> struct leaf */
+	struct list by_age;                   /* oldest first */
+	struct tls_ctx *clients[CLIENTS_MAX]; /* that have to refuse our keys, also those to come */
+	size_t nclients;
 };
 
 /* ---- names */
@@ -124,7 +122,7 @@ static int take_names(struct ca *ca, const char *const *names, size_t n, struct 
 	return 0;
 }
 
-/* ---- making */
+/* ---- life */
 
 static int openssl_error(struct err *e, const char *what)
 {
@@ -134,190 +132,13 @@ static int openssl_error(struct err *e, const char *what)
 	return err_set(e, EIO, "ca: cannot %s: %s", what, text);
 }
 
-/* The root's key ends here: freed means wiped, it was never written, so nobody can sign a second issuer. */
-static int make_certificates(struct ca *ca, struct err *e)
-{
-	char node[32] = "node", label[65];
-	unsigned id = 0;
-	int64_t now = ca->now(), end = now + CA_DAYS * 86400;
-
-	if (getentropy(&id, sizeof(id)))
-		return err_set(e, errno, "ca: no random numbers: %s", strerror(errno));
-	EVP_PKEY *root_key = ca_make_key();
-
-	X509_free(ca->root);
-	X509_free(ca->issuer);
-	EVP_PKEY_free(ca->issuer_key);
-	ca->root = ca->issuer = NULL;
-	(void)gethostname(node, sizeof(node) - 1);
-	(void)snprintf(label, sizeof(label), "purse root %s %08x", node, id);
-	ca->issuer_key = ca_make_key();
-	if (root_key)
-		ca->root = ca_make_root(root_key, label, now, end);
-	if (ca->root && ca->issuer_key)
-		ca->issuer = ca_make_issuer(ca->issuer_key, ca->root, root_key,
-					    (const char *const *)ca->constraints.v, ca->constraints.n, now, end);
-	EVP_PKEY_free(root_key);
-	return ca->issuer ? 0 : openssl_error(e, "make certificates");
-}
-
-static int write_bio(const struct ca_dir *d, const char *name, mode_t mode, BIO *bio, struct err *e)
-{
-	char *p;
-	long n = BIO_get_mem_data(bio, &p);
-
-	return ca_dir_write(d, name, mode, p, (size_t)n, e);
-}
-
-static int write_files(const struct ca *ca, const struct ca_dir *d, struct err *e)
-{
-	BIO *root = BIO_new(BIO_s_mem()), *chain = BIO_new(BIO_s_mem());
-	BIO *key = BIO_new(BIO_s_secmem()); /* wiped when freed */
-	int r;
-
-	if (!root || !chain || !key || !PEM_write_bio_X509(root, ca->root) || !PEM_write_bio_X509(chain, ca->issuer) ||
-	    !PEM_write_bio_X509(chain, ca->root) ||
-	    !PEM_write_bio_PrivateKey(key, ca->issuer_key, NULL, NULL, 0, NULL, NULL))
-		r = openssl_error(e, "write certificates");
-	else
-		r = ca_dir_write(d, UNFINISHED, 0600, "", 0, e);
-	if (!r)
-		r = write_bio(d, "issuer.key", 0600, key, e);
-	if (!r)
-		r = write_bio(d, "issuer.pem", 0644, chain, e);
-	if (!r)
-		r = write_bio(d, "root.pem", 0644, root, e);
-	if (!r)
-		r = ca_dir_remove(d, UNFINISHED, e);
-	BIO_free(root);
-	BIO_free(chain);
-	BIO_free(key);
-	return r;
-}
-
-/* System roots change under us: written at every start. */
-static int write_bundle(const struct ca *ca, const struct ca_dir *d, struct err *e)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	int roots = bio ? ca_system_roots(bio) : -ENOMEM;
-
-	if (roots == -ENOENT)
-		log_warn("ca", "no system root certificates were found: bundle.pem holds purse's root alone, so agents can "
-			 "reach LLM hosts only; install ca-certificates and start again");
-	else if (roots)
-		(void)err_set(e, -roots, "ca: cannot read the system's root certificates: %s", strerror(-roots));
-	int r = roots == -ENOENT ? 0 : roots;
-
-	if (!r && (BIO_puts(bio, "\n") <= 0 || !PEM_write_bio_X509(bio, ca->root)))
-		r = openssl_error(e, "write bundle.pem");
-	if (!r)
-		r = write_bio(d, "bundle.pem", 0644, bio, e);
-	BIO_free(bio);
-	return r;
-}
-
-/* ---- finding again */
-
-static int damaged(const struct ca_dir *d, const char *name, struct err *e)
-{
-	ERR_clear_error();
-	return err_set(e, EBADMSG, "ca: %s/%s is damaged; remove %s to let purse make a new CA (agents then need the new "
-		       "root)", d->path, name, d->path);
-}
-
-static int read_cert(const struct ca_dir *d, const char *name, X509 **ret, struct err *e)
-{
-	char *text;
-	size_t n;
-	int r = ca_dir_read(d, name, false, &text, &n, e);
-
-	if (r)
-		return r;
-	BIO *bio = BIO_new_mem_buf(text, (int)n);
-
-	*ret = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-	BIO_free(bio);
-	free(text);
-	return *ret ? 0 : damaged(d, name, e);
-}
-
-/* A passphrase is never asked for: a daemon has nobody to ask. */
-static int no_passphrase(char *to, int size, int rwflag, void *ctx)
-{
-	return -1;
-}
-
-static int read_key(const struct ca_dir *d, const char *name, EVP_PKEY **ret, struct err *e)
-{
-	char *text;
-	size_t n;
-	int r = ca_dir_read(d, name, true, &text, &n, e);
-
-	if (r)
-		return r;
-	BIO *bio = BIO_new_mem_buf(text, (int)n);
-
-	*ret = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-	BIO_free(bio);
-	OPENSSL_cleanse(text, n);
-	free(text);
-	return *ret ? 0 : damaged(d, name, e);
-}
-
-static int read_files(struct ca *ca, const struct ca_dir *d, struct err *e)
-{
-	int r = read_key(d, "issuer.key", &ca->issuer_key, e);
-
-	if (!r)
-		r = read_cert(d, "issuer.pem", &ca->issuer, e);
-	if (!r)
-		r = read_cert(d, "root.pem", &ca->root, e);
-	if (r)
-		return r;
-	if (X509_check_private_key(ca->issuer, ca->issuer_key) == 1 &&
-	    X509_verify(ca->issuer, X509_get0_pubkey(ca->root)) == 1)
-		return 0;
-	ERR_clear_error();
-	return err_set(e, EBADMSG, "ca: issuer.key, issuer.pem and root.pem in %s do not belong together; remove it to let "
-		       "purse make a new CA (agents then need the new root)", d->path);
-}
-
-static bool is_fit(const struct ca *ca)
-{
-	int64_t now = ca->now(), soon = now + CA_RENEW_S;
-
-	return ca_is_constrained_to(ca->issuer, (const char *const *)ca->constraints.v, ca->constraints.n) &&
-	       ca_is_valid_at(ca->issuer, now) && ca_is_valid_at(ca->root, now) &&
-	       ca_is_valid_at(ca->issuer, soon) && ca_is_valid_at(ca->root, soon);
-}
-
-/* The CA of the directory, a new one where there is none or the old one no longer fits. */
-static int find_or_make(struct ca *ca, const struct ca_dir *d, bool *ret_is_new, struct err *e)
-{
-	bool any = ca_dir_has(d, "issuer.key") || ca_dir_has(d, "issuer.pem") || ca_dir_has(d, "root.pem");
-	int r = 0;
-
-	*ret_is_new = true;
-	if (any && !ca_dir_has(d, UNFINISHED)) {
-		r = read_files(ca, d, e);
-		if (!r)
-			*ret_is_new = !is_fit(ca);
-	}
-	if (!r && *ret_is_new)
-		r = make_certificates(ca, e);
-	if (!r && *ret_is_new)
-		r = write_files(ca, d, e);
-	return r;
-}
-
-/* ---- life */
-
 static int set_paths(struct ca *ca, const char *dir, struct err *e)
 {
-	int n = snprintf(ca->root_path, sizeof(ca->root_path), "%s/root.pem", dir);
-	int m = snprintf(ca->bundle_path, sizeof(ca->bundle_path), "%s/bundle.pem", dir);
+	int n = snprintf(ca->dir, sizeof(ca->dir), "%s", dir);
+	int m = snprintf(ca->root_path, sizeof(ca->root_path), "%s/root.pem", dir);
+	int l = snprintf(ca->bundle_path, sizeof(ca->bundle_path), "%s/bundle.pem", dir);
 
-	if (n >= 0 && m >= 0 && (size_t)m < sizeof(ca->bundle_path))
+	if (n >= 0 && m >= 0 && l >= 0 && (size_t)l < sizeof(ca->bundle_path))
 		return 0;
 	return err_set(e, ENAMETOOLONG, "ca: the name of the directory %.80s… is longer than %d bytes", dir,
 		       PATH_MAX_BYTES - 16);
@@ -325,25 +146,20 @@ static int set_paths(struct ca *ca, const char *dir, struct err *e)
 
 static int fill(struct ca *ca, const char *dir, const char *const *names, size_t nnames, bool *ret_is_new, struct err *e)
 {
-	struct ca_dir d = { .fd = -1 };
 	int r = take_names(ca, names, nnames, e);
 
 	if (!r)
 		r = set_paths(ca, dir, e);
-	if (!r)
-		r = ca_dir_open(dir, &d, e);
-	if (!r)
-		r = find_or_make(ca, &d, ret_is_new, e);
-	if (!r)
-		r = write_bundle(ca, &d, e);
-	ca_dir_close(&d);
+	if (r)
+		return r;
+	ca->keep.dir = ca->dir;
+	ca->keep.names = (const char *const *)ca->constraints.v;
+	ca->keep.nnames = ca->constraints.n;
+	r = ca_keep_open(&ca->keep, &ca->certs, ret_is_new, e);
 	if (r)
 		return r;
 	ca->leaf_key = ca_make_key();
-	if (!ca->leaf_key || tls_spki_sha256(ca->issuer, ca->issuer_sha256) ||
-	    tls_spki_sha256(ca->root, ca->root_sha256))
-		return openssl_error(e, "make or digest a key");
-	return 0;
+	return ca->leaf_key ? 0 : openssl_error(e, "make a key");
 }
 
 int ca_open_at(ca_clock now, const char *dir, const char *const *names, size_t nnames, struct ca **ret,
@@ -354,7 +170,7 @@ int ca_open_at(ca_clock now, const char *dir, const char *const *names, size_t n
 
 	if (!ca)
 		return err_set(e, ENOMEM, "ca: no memory");
-	ca->now = now;
+	ca->keep.now = now;
 	(void)pthread_mutex_init(&ca->lock, NULL);
 	list_init(&ca->by_age);
 	ca->leaves = map_new();
@@ -395,9 +211,9 @@ void ca_close(struct ca *ca)
 	names_done(&ca->permitted);
 	names_done(&ca->constraints);
 	map_free(ca->leaves, leaf_free);
-	X509_free(ca->root);
-	X509_free(ca->issuer);
-	EVP_PKEY_free(ca->issuer_key);
+	while (ca->nclients)
+		tls_ctx_unref(ca->clients[--ca->nclients]);
+	ca_certs_done(&ca->certs);
 	EVP_PKEY_free(ca->leaf_key);
 	(void)pthread_mutex_destroy(&ca->lock);
 	free(ca);
@@ -447,7 +263,7 @@ static void remember(struct ca *ca, const char *host, struct tls_ctx *ctx, int64
 
 static int mint(struct ca *ca, const char *host, struct tls_ctx **ret, struct err *e)
 {
-	int64_t now = ca->now(), end = now + CA_LEAF_S, last = ca_not_after(ca->issuer), renew;
+	int64_t now = ca->keep.now(), end = now + CA_LEAF_S, last = ca_not_after(ca->certs.now.issuer), renew;
 
 	if (now >= last)
 		return err_set(e, EKEYEXPIRED, "ca: the CA has expired, no certificate for %s can be made; start pursed again "
@@ -456,8 +272,8 @@ static int mint(struct ca *ca, const char *host, struct tls_ctx **ret, struct er
 		end = last;
 	/* One that is cut short by the issuer's end is used to its end: a new one would live no longer. */
 	renew = end == last ? end : end - CA_LEAF_RENEW_S;
-	X509 *cert = ca_make_leaf(ca->leaf_key, ca->issuer, ca->issuer_key, host, now, end);
-	int r = cert ? tls_server_ctx_new(cert, ca->leaf_key, ca->issuer, ret) : -EIO;
+	X509 *cert = ca_make_leaf(ca->leaf_key, ca->certs.now.issuer, ca->certs.now.key, host, now, end);
+	int r = cert ? tls_server_ctx_new(cert, ca->leaf_key, ca->certs.now.issuer, ret) : -EIO;
 
 	X509_free(cert);
 	if (r) {
@@ -477,7 +293,7 @@ int ca_leaf(struct ca *ca, const char *host, struct tls_ctx **ret, struct err *e
 	pthread_mutex_lock(&ca->lock);
 	struct leaf *l = map_find(ca->leaves, str_of(host));
 	/* Before it was made: the clock was set back, and agents may find it not yet valid. */
-	if (l && (ca->now() >= l->renew_s || ca->now() < l->made_s)) {
+	if (l && (ca->keep.now() >= l->renew_s || ca->keep.now() < l->made_s)) {
 		forget(ca, l);
 		l = NULL;
 	}
@@ -501,25 +317,84 @@ const char *ca_bundle_path(const struct ca *ca)
 	return ca->bundle_path;
 }
 
-const unsigned char *ca_issuer_key_sha256(const struct ca *ca)
-{
-	return ca->issuer_sha256;
-}
-
-const unsigned char *ca_root_key_sha256(const struct ca *ca)
-{
-	return ca->root_sha256;
-}
-
-void ca_describe(const struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s)
+void ca_describe(struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s)
 {
 	unsigned char digest[32];
 	unsigned int n = sizeof(digest);
 
 	if (size)
 		ret_fingerprint[0] = '\0';
-	if (size >= 2 * sizeof(digest) + 1 && X509_digest(ca->root, EVP_sha256(), digest, &n))
-		for (size_t i = 0; i < sizeof(digest); i++)
-			(void)snprintf(ret_fingerprint + 2 * i, 3, "%02x", digest[i]);
-	*ret_not_after_s = ca_not_after(ca->issuer);
+	pthread_mutex_lock(&ca->lock);
+	bool ok = size >= 2 * sizeof(digest) + 1 && X509_digest(ca->certs.now.root, EVP_sha256(), digest, &n);
+	*ret_not_after_s = ca_not_after(ca->certs.now.issuer);
+	pthread_mutex_unlock(&ca->lock);
+	for (size_t i = 0; ok && i < sizeof(digest); i++)
+		(void)snprintf(ret_fingerprint + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* ---- towards providers */
+
+static int refuse_keys(struct ca *ca, const struct ca_certs *certs, struct err *e)
+{
+	unsigned char keys[CA_KEYS_MAX][32];
+	size_t n = ca_certs_keys(certs, keys);
+
+	if (!n)
+		return openssl_error(e, "digest our keys");
+	for (size_t i = 0; i < ca->nclients; i++)
+		tls_client_refuse_keys(ca->clients[i], (const unsigned char(*)[32])keys, n);
+	return 0;
+}
+
+int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret, struct err *e)
+{
+	struct tls_ctx *c;
+	int r = tls_client_ctx_new(extra_ca, NULL, 0, &c, e);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&ca->lock);
+	if (ca->nclients < CLIENTS_MAX) {
+		ca->clients[ca->nclients++] = tls_ctx_ref(c);
+		r = refuse_keys(ca, &ca->certs, e);
+	} else {
+		r = err_set(e, ENOSPC, "upstream TLS: more than %d contexts", CLIENTS_MAX);
+	}
+	pthread_mutex_unlock(&ca->lock);
+	if (r)
+		tls_ctx_unref(c);
+	else
+		*ret = c;
+	return r;
+}
+
+/* ---- renewal */
+
+/* The files are written without the lock, since connections wait for it; a second daemon that got there first is followed. */
+int ca_renew(struct ca *ca, bool *ret_changed, bool *ret_is_new, struct err *e)
+{
+	struct ca_certs fresh, before;
+	bool made;
+
+	*ret_changed = *ret_is_new = false;
+	if (!ca_certs_are_due(&ca->keep, &ca->certs))
+		return 0;
+	int r = ca_keep_open(&ca->keep, &fresh, &made, e);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&ca->lock);
+	/* First nobody takes the new ones for a provider, then they are used. */
+	r = refuse_keys(ca, &fresh, e);
+	if (!r) {
+		before = ca->certs;
+		ca->certs = fresh;
+		*ret_changed = true;
+		*ret_is_new = X509_cmp(before.now.issuer, fresh.now.issuer) != 0;
+	}
+	while (*ret_is_new && !list_empty(&ca->by_age))
+		forget(ca, list_entry(ca->by_age.next, struct leaf, link));
+	pthread_mutex_unlock(&ca->lock);
+	ca_certs_done(r ? &fresh : &before);
+	return r;
 }

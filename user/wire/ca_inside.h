@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ca_inside.h: what ca.c, ca_make.c and ca_files.c share. OpenSSL's structs are named, never included.
+ * ca_inside.h: what ca.c, ca_keep.c, ca_make.c and ca_files.c share. OpenSSL's structs are named, never included.
  * Times are unix seconds and an argument everywhere, so that tests can move them.
  */
 #ifndef PURSE_WIRE_CA_INSIDE_H
@@ -15,6 +15,9 @@ struct evp_pkey_st;
 struct x509_st;
 
 #define CA_DAYS INT64_C(365)
+/* Before the end of those in use, the next ones are made and shown to agents, and later used: 30 days for agents to be
+ * started again, which is when they learn of new roots. */
+#define CA_NEXT_S (INT64_C(60) * 86400)
 #define CA_RENEW_S (INT64_C(30) * 86400)
 #define CA_LEAF_S (INT64_C(7) * 86400)
 #define CA_LEAF_RENEW_S INT64_C(86400)
@@ -43,6 +46,38 @@ int64_t ca_not_after(const struct x509_st *cert);
 bool ca_is_valid_at(const struct x509_st *cert, int64_t at_s);
 /* True if exactly these names (sorted, without duplicates) are permitted and all IPs are excluded. */
 bool ca_is_constrained_to(const struct x509_st *issuer, const char *const *names, size_t nnames);
+
+/* ---- which certificates there are (ca_keep.c) */
+
+struct ca_keep {
+	ca_clock now;
+	const char *dir;
+	const char *const *names; /* what issuers are constrained to */
+	size_t nnames;
+};
+
+struct ca_set {
+	struct x509_st *root, *issuer; /* NULL = none */
+	struct evp_pkey_st *key;       /* the issuer's */
+};
+
+#define CA_OLD_MAX 8 /* four roots, each followed by its issuer */
+#define CA_KEYS_MAX (CA_OLD_MAX + 4)
+
+struct ca_certs {
+	struct ca_set now, next; /* next: trusted by agents already, not used yet */
+	struct x509_st *old[CA_OLD_MAX];
+	size_t nold;
+};
+
+/* Finds what the directory has, makes what is missing or due, writes it all. Refuses a directory as ca_dir_open does. is_new: the
+ * issuer in use is another than the one that was found. */
+int ca_keep_open(const struct ca_keep *k, struct ca_certs *ret, bool *ret_is_new, struct err *e);
+/* ca_keep_open would change something. */
+bool ca_certs_are_due(const struct ca_keep *k, const struct ca_certs *c);
+/* The SPKI digests of all of them; 0 = failed. */
+size_t ca_certs_keys(const struct ca_certs *c, unsigned char ret[CA_KEYS_MAX][32]);
+void ca_certs_done(struct ca_certs *c);
 
 /* ---- files of a directory that is ours alone (ca_files.c) */
 

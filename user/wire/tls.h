@@ -22,7 +22,7 @@ void tls_ctx_unref(struct tls_ctx *c); /* NULL ok */
  * Towards providers: verifies the chain against the system roots and, if not NULL, also the PEM file extra_ca, which
  * may hold revocation lists, too (no list of an issuer = nothing is known); host names without CN fallback and without
  * partial wildcards. A stapled OCSP response has to be good, and has to be there if the certificate says so (must-staple);
- * nothing is fetched. own_keys (at most 2): a chain that holds a certificate with such a SubjectPublicKeyInfo SHA-256 is
+ * nothing is fetched. own_keys (at most 16; ca_client_ctx_new gives ours): a chain that holds a certificate with such a SubjectPublicKeyInfo SHA-256 is
  * refused, so that our own CA never vouches for a provider.
  */
 int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32], size_t nown_keys, struct tls_ctx **ret,

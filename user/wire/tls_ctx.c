@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/assert.h"
 #include "base/str.h"
 #include "wire/tls_inside.h"
 
@@ -237,16 +238,27 @@ int tls_server_ctx_new(struct x509_st *leaf, struct evp_pkey_st *key, struct x50
 /* ---- towards providers */
 
 /* Our own CA never vouches for a provider, even if somebody put it into the system store. In doubt it is ours. */
-static bool is_own_key(const struct tls_ctx *c, X509 *cert)
+static bool is_own_key(struct tls_ctx *c, X509 *cert)
 {
 	unsigned char digest[32];
+	bool own = false;
 
 	if (tls_spki_sha256(cert, digest))
 		return true;
-	for (size_t i = 0; i < c->nown_keys; i++)
-		if (!memcmp(digest, c->own_keys[i], sizeof(digest)))
-			return true;
-	return false;
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; !own && i < c->nown_keys; i++)
+		own = !memcmp(digest, c->own_keys[i], sizeof(digest));
+	pthread_mutex_unlock(&c->lock);
+	return own;
+}
+
+void tls_client_refuse_keys(struct tls_ctx *c, const unsigned char (*keys)[32], size_t n)
+{
+	ASSERT(n <= TLS_OWN_KEYS_MAX);
+	pthread_mutex_lock(&c->lock);
+	memcpy(c->own_keys, keys, n * sizeof(keys[0]));
+	c->nown_keys = n;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /*
@@ -279,7 +291,7 @@ static int check_certificate(int ok, X509_STORE_CTX *store)
 		return 1;
 	}
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	const struct tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	struct tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	X509 *cert = X509_STORE_CTX_get_current_cert(store);
 	bool own = ok && cert && is_own_key(c, cert);
 
@@ -342,8 +354,7 @@ int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32]
 		return err_set(e, ENOMEM, "upstream TLS: no memory");
 	}
 	if (nown_keys)
-		memcpy(c->own_keys, own_keys, nown_keys * sizeof(own_keys[0]));
-	c->nown_keys = nown_keys;
+		tls_client_refuse_keys(c, own_keys, nown_keys);
 	int r = load_roots(c, extra_ca, e);
 
 	if (r) {

@@ -19,20 +19,22 @@ struct ssl_session_st;
 struct ssl_st;
 struct x509_st;
 
-#define TLS_OWN_KEYS_MAX 2
+#define TLS_OWN_KEYS_MAX 16
 
 struct tls_ctx {
 	_Atomic int refs;
 	struct ssl_ctx_st *ssl;
 	/* client only: */
+	pthread_mutex_t lock; /* what follows */
 	unsigned char own_keys[TLS_OWN_KEYS_MAX][32]; /* SPKI digests that never vouch for a provider */
 	size_t nown_keys;
-	pthread_mutex_t lock; /* sessions */
 	struct map *sessions; /* host -> struct host_sessions (tls_ctx.c) */
 };
 
 /* Server side, for ca.c: takes references of its own. -ENOMEM or -EINVAL. issuer NULL: nothing but the leaf is sent. */
 int tls_server_ctx_new(struct x509_st *leaf, struct evp_pkey_st *key, struct x509_st *issuer, struct tls_ctx **ret);
+/* From now on these keys (at most TLS_OWN_KEYS_MAX) and no others are refused. Any thread. */
+void tls_client_refuse_keys(struct tls_ctx *c, const unsigned char (*keys)[32], size_t n);
 /* A session of that host to resume, or NULL; the caller's reference. */
 struct ssl_session_st *tls_ctx_take_session(struct tls_ctx *c, const char *host);
 /* SHA-256 over the DER SubjectPublicKeyInfo. */

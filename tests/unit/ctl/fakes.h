@@ -399,7 +399,7 @@ int ledger_prune(struct ledger *l, int64_t before_s, const struct ledger_keep *k
 }
 
 /* ---- the CA */
-void ca_describe(const struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s)
+void ca_describe(struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s)
 {
 	(void)snprintf(ret_fingerprint, size, "AB:CD");
 	*ret_not_after_s = 1787220000;
