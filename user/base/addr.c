@@ -57,6 +57,16 @@ const char *addr_show(const uint8_t addr[16], char *ret, size_t size)
 	return ret;
 }
 
+bool addr_is_special(const uint8_t addr[16])
+{
+	static const uint8_t zero[16];
+
+	if (addr_is_v4(addr))
+		return addr[12] == 0 || addr[12] == 127 || addr[12] >= 224 || (addr[12] == 169 && addr[13] == 254);
+	return addr[0] == 0xff || (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80) ||
+	       (memcmp(addr, zero, 15) == 0 && addr[15] <= 1);
+}
+
 /* ---- ranges */
 
 static bool has_bits_behind(const struct addr_net *n)

@@ -20,6 +20,9 @@ struct sockaddr_storage addr_to_sockaddr(const uint8_t addr[16], uint16_t port);
 /* "198.51.100.7" or "2001:db8::1"; "?" when ret is too small. Returns ret. */
 const char *addr_show(const uint8_t addr[16], char *ret, size_t size);
 
+/* Nothing, loopback, link-local, multicast: what no name out there should lead to. */
+bool addr_is_special(const uint8_t addr[16]);
+
 /* A range; 128 = one address. prefixlen counts over all 16 bytes: 198.51.100.0/24 has 120. Bits behind it are zero. */
 struct addr_net {
 	uint8_t addr[16];

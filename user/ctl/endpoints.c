@@ -28,6 +28,17 @@ void endpoints_sweep(struct endpoints *ep, int64_t now_s)
 
 /* ---- what DNS says */
 
+/* A name server that blocks names says 127.0.0.1 or 0.0.0.0: agents' own local services must not be taken for that. */
+static bool has_usable(const struct sockaddr_storage *addrs, unsigned n)
+{
+	uint8_t addr[16];
+
+	for (unsigned i = 0; i < n; i++)
+		if (addr_from_sockaddr(&addrs[i], addr, NULL) && !addr_is_special(addr))
+			return true;
+	return false;
+}
+
 static void learn(struct host *h, const struct sockaddr_storage *addrs, unsigned n, const char *why, int64_t now_s)
 {
 	bool was_bad = h->error[0] != '\0', confirmed = false;
@@ -39,6 +50,8 @@ static void learn(struct host *h, const struct sockaddr_storage *addrs, unsigned
 		(void)snprintf(h->error, sizeof(h->error), "%s", why && why[0] ? why : "no address");
 		return;
 	}
+	if (!has_usable(addrs, n))
+		return learn(h, NULL, 0, "only loopback, link-local or the like: such an address has to stand in the config's `addresses`", now_s);
 	if (was_bad)
 		log_info("gate", "%s: resolves again", h->name);
 	h->error[0] = '\0';
@@ -46,7 +59,7 @@ static void learn(struct host *h, const struct sockaddr_storage *addrs, unsigned
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t addr[16];
 
-		if (!addr_from_sockaddr(&addrs[i], addr, NULL))
+		if (!addr_from_sockaddr(&addrs[i], addr, NULL) || addr_is_special(addr))
 			continue;
 		host_take(h, addr, ENDPOINT_BY_DNS, true, now_s);
 		confirmed |= host_find(h, addr) != NULL;
@@ -163,17 +176,6 @@ static void proof_done(void *ctx, const struct proof *p, const char *why, bool i
 		 addr_show(p->addr, text, sizeof(text)), p->port, why);
 }
 
-/* Loopback, link-local, multicast, nothing: never a provider, and never to be dialled because an agent says so. */
-static bool is_special(const uint8_t addr[16])
-{
-	static const uint8_t zero[16];
-
-	if (addr_is_v4(addr))
-		return addr[12] == 0 || addr[12] == 127 || addr[12] >= 224 || (addr[12] == 169 && addr[13] == 254);
-	return addr[0] == 0xff || (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80) ||
-	       (memcmp(addr, zero, 15) == 0 && addr[15] <= 1);
-}
-
 static bool is_probed_port(const struct endpoints *ep, uint16_t provider, uint16_t port)
 {
 	for (size_t i = 0; i < ep->config->capture_ports.n; i++)
@@ -188,7 +190,7 @@ static void consider(struct endpoints *ep, const struct proof *p)
 	struct host *h = host_of(ep, provider, p->name);
 	const struct address *a = h ? host_find(h, p->addr) : NULL;
 
-	if (!h || is_special(p->addr) || !is_probed_port(ep, provider, p->port))
+	if (!h || addr_is_special(p->addr) || !is_probed_port(ep, provider, p->port))
 		return;
 	if (a && (a->known_by & ENDPOINT_BY_CONFIG || now_boot_s() - a->seen_s < ENDPOINTS_PROVE_AGAIN_S))
 		return;

@@ -29,7 +29,7 @@ struct host {
 	bool fixed, wildcard, told_full;
 	struct address *addrs;
 	size_t n, cap;
-	char error[96];
+	char error[128];
 	int64_t answered_s, asks_s;
 	struct loop_timer *timer;
 	struct loop_resolve *asking;

@@ -148,13 +148,17 @@ static void connected(void *ctx, int fd, const char *error)
 	splice_move(s);
 }
 
-static bool is_dedicated(struct conn *c, const struct sockaddr_storage *ss)
+/*
+ * Also what an agent dials itself without coming here (loopback, link-local: exempt): through a name it would get there from the daemon's
+ * network namespace, which need not be its own.
+ */
+static bool is_forbidden(struct conn *c, const struct sockaddr_storage *ss)
 {
 	struct gate_endpoint found;
 	uint8_t addr[16];
 
 	/* What is no IP address cannot be dialled: keep away from it. */
-	if (!addr_from_sockaddr(ss, addr, NULL))
+	if (!addr_from_sockaddr(ss, addr, NULL) || addr_is_special(addr))
 		return true;
 	return !gate_find_endpoint(c->worker->env->gate, addr, &found) && found.class == GATE_CLASS_DEDICATED;
 }
@@ -166,10 +170,11 @@ static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, 
 	unsigned ngood = 0;
 
 	for (unsigned i = 0; i < n && ngood < NAMES_ADDRS_MAX; i++)
-		if (!is_dedicated(c, &addrs[i]))
+		if (!is_forbidden(c, &addrs[i]))
 			good[ngood++] = addrs[i];
 	if (!ngood) {
-		log_warn(c->who.subject, "splice to %s refused: it resolves to an address of an LLM provider", s->host);
+		log_warn(c->who.subject, "splice to %s refused: it resolves to an address of an LLM provider, or to loopback or link-local",
+			 s->host[0] ? s->host : "the address asked for");
 		return conn_close(c);
 	}
 	if (dial_start(c->worker->loop, good, ngood, c->worker->options->connect_timeout_ms, connected, s, &s->dial))

@@ -121,6 +121,20 @@ static void in_a_range(void **state)
 	}
 }
 
+static void special_ones(void **state)
+{
+	static const char *const special[] = { "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.0.1", "169.254.169.254", "224.0.0.1", "255.255.255.255",
+					       "::", "::1", "fe80::1", "febf::1", "ff02::1" };
+	static const char *const usual[] = { "1.0.0.0", "126.0.0.1", "128.0.0.1", "169.253.0.1", "223.255.255.255", "10.0.0.1", "::2",
+					     "fec0::1", "fd00::1", "2001:db8::1", "64:ff9b::7f00:1" };
+	struct addr_net n;
+
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		assert_true(addr_parse_net(special[i], &n) && addr_is_special(n.addr));
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		assert_true(addr_parse_net(usual[i], &n) && !addr_is_special(n.addr));
+}
+
 /* The examples of RFC 6052 2.4, and ranges. */
 static void nat64_forms(void **state)
 {
@@ -161,6 +175,7 @@ int main(void)
 		cmocka_unit_test(ranges),
 		cmocka_unit_test(in_a_range),
 		cmocka_unit_test(nat64_forms),
+		cmocka_unit_test(special_ones),
 	};
 	return cmocka_run_group_tests_name("base/addr", tests, NULL, NULL);
 }
