@@ -56,7 +56,7 @@ UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c t
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: test-kernels all test unit sim faults fuzz fuzz-run demo deps lint asan bench bench-ledger clean install vmlinux.h-again
+.PHONY: test-kernels all test unit sim faults fuzz fuzz-run fuzz-smoke fuzz-long demo deps lint asan bench bench-ledger clean install vmlinux.h-again
 
 all: $(PROGRAMS) $(O)/prices.yaml
 
@@ -122,22 +122,33 @@ $(O)/tests/bpf/%: tests/bpf/%.c $(call archives,kern base)
 unit: $(UNIT)
 
 # tests/fuzz/fuzz.h says how. FUZZ_CLANG=1: libFuzzer instead of our own driver, in a folder of its own.
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 2
+FUZZ_RUNS    ?= 2000
+SECONDS      ?= 3600
 FUZZ := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/$(if $(FUZZ_CLANG),seeds,driver).c $(call archives,wire provider base)
+$(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/$(if $(FUZZ_CLANG),seeds,driver).c $(call archives,path ctl wire provider spend kern base)
 	$(say) FUZZ $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_) $(LDHARD) $(if $(FUZZ_CLANG),-fsanitize=fuzzer) -o $@ $(filter %.c,$^) \
 		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 fuzz-run: $(FUZZ)
-	$(Q)cd $(O) && for f in $(notdir $(FUZZ)); do mkdir -p corpus/$$f && \
-		tests/fuzz/$$f $(if $(FUZZ_CLANG),-max_len=4096 -max_total_time=,-t )$(FUZZ_SECONDS) corpus/$$f || exit 1; done
+	$(Q)tests/fuzz/run.sh $(O) $(if $(FUZZ_CLANG),guided,blind) $(FUZZ_SECONDS)
+# The same inputs each time; part of `make test`.
+fuzz-smoke: $(FUZZ)
+	$(Q)tests/fuzz/run.sh $(O) smoke $(FUZZ_RUNS)
+# What gcc does not mind.
+fuzz_clang = O=$(O)-fuzz SAN=1 CC=clang CXX=clang++ FUZZ_CLANG=1 \
+	CFLAGS='-fsanitize=fuzzer-no-link -Wno-missing-field-initializers -Wno-string-concatenation' CXXFLAGS='-fsanitize=fuzzer-no-link -fno-sanitize=function'
 fuzz: deps
 ifdef FUZZ_CLANG
-	@$(MAKE) --no-print-directory O=$(O)-fuzz SAN=1 CC=clang CXX=clang++ CFLAGS=-fsanitize=fuzzer-no-link CXXFLAGS='-fsanitize=fuzzer-no-link -fno-sanitize=function' fuzz-run
+	@$(MAKE) --no-print-directory $(fuzz_clang) fuzz-run
 else
 	@$(MAKE) --no-print-directory O=$(O)-asan SAN=1 fuzz-run
 endif
+# SECONDS for each target; FUZZ_ONLY="fuzz_h1 fuzz_h2" for some of them.
+fuzz-long: deps
+	@deploy/install-deps.sh fuzz
+	@$(MAKE) --no-print-directory $(fuzz_clang) FUZZ_SECONDS=$(SECONDS) fuzz-run
 
 # The simulator of the accounting core. `make test` runs it for some seconds, `make sim` for SIM_SECONDS; tests/sim/sim.c says the rest.
 SIM_SECONDS ?= 600

@@ -12,6 +12,7 @@ packages=(
 # What only some make targets need.
 case ${1:-} in
 kernels) packages=(qemu-system-x86 cpio busybox-static xz-utils bpftool) ;;
+fuzz) packages=(clang libclang-rt-14-dev) ;;
 esac
 # command -> package, for what may be here from elsewhere
 declare -A commands=([python3]=python3 [node]=nodejs [npm]=npm)

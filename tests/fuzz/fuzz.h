@@ -12,11 +12,15 @@
 #ifndef PURSE_TESTS_FUZZ_H
 #define PURSE_TESTS_FUZZ_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/json.h"
 #include "terms.h"
 
 #define MUST(cond) \
@@ -24,6 +28,13 @@
 		if (!(cond)) \
 			abort(); \
 	} while (0)
+
+/* The same with a reason. */
+static inline void fuzz_fail(const char *why)
+{
+	fprintf(stderr, "%s\n", why);
+	abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,6 +60,23 @@ static inline char *fuzz_copy(const void *p, size_t n)
 	if (n)
 		memcpy(copy, p, n);
 	return copy;
+}
+
+/* The same with the padding that json_scan may read, and not a byte more. */
+static inline char *fuzz_padded(struct str s)
+{
+	char *p = malloc(s.n + JSON_PADDING);
+
+	MUST(p);
+	if (s.n)
+		memcpy(p, s.p, s.n);
+	memset(p + s.n, 0, JSON_PADDING);
+	return p;
+}
+
+static inline bool fuzz_same(const struct buf *a, const struct buf *b)
+{
+	return buf_len(a) == buf_len(b) && (buf_len(a) == 0 || memcmp(buf_ptr(a), buf_ptr(b), buf_len(a)) == 0);
 }
 
 /* How much of the rest to feed next: all of it, one byte, or something in between. */

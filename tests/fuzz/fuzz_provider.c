@@ -6,34 +6,39 @@
  * Checked besides memory: edits and cuts stay inside the text, ascend, and leave JSON that reads again without
  * edits; counts stay in range; a bound is never negative but -1.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "base/str.h"
 #include "provider/provider.h"
 
-#define MUST(cond) \
-	do { \
-		if (!(cond)) \
-			abort(); \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* First byte: dialects times endpoints; second: 0 a path, 1 a request, 2 an answer, 3 events; then bits of an ask. */
+#define EVERY(what) \
+	FUZZ_SEED("\0" what), FUZZ_SEED("\1" what), FUZZ_SEED("\2" what), FUZZ_SEED("\3" what), FUZZ_SEED("\4" what), FUZZ_SEED("\5" what), \
+	FUZZ_SEED("\6" what), FUZZ_SEED("\7" what), FUZZ_SEED("\x08" what), FUZZ_SEED("\x09" what)
+const struct str fuzz_seeds[] = {
+	EVERY("\0/v1/chat/completions?a=b"),
+	FUZZ_SEED("\0\0/v1/%6dessages"), FUZZ_SEED("\1\0/v1/../v1//messages"), FUZZ_SEED("\2\0/v1/models"),
+	EVERY("\1{\"model\":\"m\",\"max_tokens\":7,\"stream\":true,\"n\":2,\"service_tier\":\"flex\",\"messages\":[{\"role\":\"user\","
+	      "\"content\":[{\"type\":\"text\",\"text\":\"hi\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://a.example/x\"}}]}],"
+	      "\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\",\"max_uses\":3}]}"),
+	EVERY("\1{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":9,\"reasoning\":{\"effort\":\"high\"},\"tools\":[{\"type\":\"web_search\"},"
+	      "{\"type\":\"file_search\"}],\"prompt\":\"a\",\"quality\":\"high\",\"size\":\"1024x1024\",\"stream_options\":{\"include_usage\":false}}"),
+	EVERY("\2{\"model\":\"m\",\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":3,\"audio_tokens\":1},"
+	      "\"completion_tokens_details\":{\"reasoning_tokens\":2},\"cost\":0.001},\"service_tier\":\"default\"}"),
+	EVERY("\2{\"type\":\"message\",\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":5,\"cache_read_input_tokens\":3,"
+	      "\"cache_creation\":{\"ephemeral_5m_input_tokens\":1,\"ephemeral_1h_input_tokens\":2},\"server_tool_use\":{\"web_search_requests\":1}}}"),
+	EVERY("\7{\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n"
+	      "{\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5}}\n[DONE]"),
+	EVERY("\3{\"type\":\"message_start\",\"message\":{\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n"
+	      "{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n"
+	      "{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":7}}\n{\"type\":\"message_stop\"}"),
+	EVERY("\3{\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n"
+	      "{\"type\":\"response.completed\",\"response\":{\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":5}}}"),
+	EVERY("\2{\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}"),
+	FUZZ_SEEDS_END,
+};
 
 static struct json *json;
-
-/* Exactly the promised padding. */
-static char *padded(struct str s)
-{
-	char *p = malloc(s.n + JSON_PADDING);
-
-	MUST(p);
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	memset(p + s.n, 0, JSON_PADDING);
-	return p;
-}
 
 static void fuzz_path(const struct provider_ops *ops, struct str s)
 {
@@ -59,7 +64,7 @@ static void check_ask(const struct ask *a)
 
 static void fuzz_request(const struct provider_ops *ops, enum endpoint ep, struct str s)
 {
-	char *p = padded(s), *q;
+	char *p = fuzz_padded(s), *q;
 	struct str edited;
 	struct ask a, b;
 	struct err e;
@@ -102,7 +107,7 @@ static void check_report(const struct report *r)
 
 static void fuzz_answer(const struct provider_ops *ops, enum endpoint ep, struct str s)
 {
-	char *p = padded(s);
+	char *p = fuzz_padded(s);
 	struct report r;
 
 	report_init(&r);
@@ -119,7 +124,7 @@ static void fuzz_events(const struct provider_ops *ops, enum endpoint ep, const 
 	while (s.n > 0) {
 		struct str data = str_cut(&s, '\n');
 		struct event_verdict v;
-		char *p = padded(data);
+		char *p = fuzz_padded(data);
 
 		ops->read_event(json, ep, ask, STR(""), (struct str){ .p = p, .n = data.n }, &r, &v);
 		MUST(v.cut_at <= data.n && v.cut <= data.n - v.cut_at);

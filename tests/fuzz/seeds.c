@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * seeds.c: for libFuzzer, which knows nothing of fuzz_seeds: writes them into the corpus folder (the last argument)
+ * seeds.c: for libFuzzer, which knows nothing of fuzz_seeds: writes them into the corpus folder (the first one named)
  * before it is read, so that a run does not begin by finding out what HTTP looks like.
  */
 #include <stdio.h>
@@ -11,10 +11,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	const char *folder = (*argv)[*argc - 1];
+	const char *folder = NULL;
 	char path[4096];
 
-	if (*argc < 2 || folder[0] == '-')
+	for (int i = 1; i < *argc && !folder; i++)
+		folder = (*argv)[i][0] == '-' ? NULL : (*argv)[i];
+	if (!folder)
 		return 0;
 	for (size_t i = 0; fuzz_seeds && fuzz_seeds[i].p; i++) {
 		FILE *f;

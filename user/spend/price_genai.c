@@ -408,18 +408,24 @@ static int by_start(const void *a, const void *b)
 /* By date: each holds until the next begins. */
 static int add_dated(struct genai *g, const char **aliases, size_t naliases)
 {
+	bool first = true;
 	int r = 0;
 
 	/* The one without a date stands first in the file: it holds from ever. */
 	qsort(g->variants, g->nvariants, sizeof(g->variants[0]), by_start);
 	for (size_t i = 0; r == 0 && i < g->nvariants; i++) {
 		struct price *p = &g->variants[i].p;
+		const int64_t from_s = first ? 0 : g->variants[i].start_s;
+		const bool is_last = i + 1 == g->nvariants;
 
-		p->from_s = i ? g->variants[i].start_s : 0;
-		p->to_s = i + 1 < g->nvariants ? g->variants[i + 1].start_s : 0;
-		if (p->to_s && p->to_s == p->from_s)
+		if (!is_last && g->variants[i + 1].start_s <= from_s) {
+			r = import_note(g->im, IMPORT_FLAG, "two prices that begin at the same time: the last one counts");
 			continue;
-		r = add_price(g, p, i ? NULL : aliases, i ? 0 : naliases);
+		}
+		p->from_s = from_s;
+		p->to_s = is_last ? 0 : g->variants[i + 1].start_s;
+		r = add_price(g, p, first ? aliases : NULL, first ? naliases : 0);
+		first = false;
 	}
 	return r;
 }

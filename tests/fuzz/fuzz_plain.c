@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fuzz_plain.c: an agent's plain HTTP. Checked besides memory: a prefix says MORE, or what the whole says; names come
+ * lower-case without port; and whatever our own parser takes for a request to the host is seen as one.
+ */
+#include "fuzz.h"
+
+#include "base/str.h"
+#include "path/plain.h"
+#include "wire/h1.h"
+
+#define LLM "llm.example"
+
+const struct str fuzz_seeds[] = {
+	FUZZ_SEED("GET / HTTP/1.1\r\nHost: " LLM "\r\n\r\n"),
+	FUZZ_SEED("POST http://" LLM ":80/v1 HTTP/1.1\r\nhost:a.example\r\n\r\n"),
+	FUZZ_SEED("CONNECT " LLM ":443 HTTP/1.1\nX: y\nHost: b\n\n"),
+	FUZZ_SEED("GET / HTTP/1.0\r\nHost: b.example\r\nHost: LLM.example.\r\n\r\n"),
+	FUZZ_SEEDS_END,
+};
+
+static bool is_llm(void *ctx, const char *host)
+{
+	const size_t n = strlen(host);
+
+	/* Whatever stands there, host name or not. */
+	MUST(n > 0 && n < 256 && strcspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ:/?#") == n);
+	return strcmp(host, LLM) == 0;
+}
+
+static enum plain_verdict read_copy(const void *p, size_t n)
+{
+	char *copy = fuzz_copy(p, n);
+	enum plain_verdict v = plain_read(copy, n, is_llm, NULL);
+
+	free(copy);
+	return v;
+}
+
+static bool h1_means_llm(const void *p, size_t n)
+{
+	struct h1 *h = h1_new(H1_REQUESTS);
+	struct str in = { p, n }, body;
+	char host[256];
+	bool ret;
+
+	MUST(h);
+	ret = h1_next(h, &in, &body, NULL) == H1_HEAD && str_host(h1_head(h)->authority, host, sizeof(host), NULL) == 0 &&
+	      strcmp(host, LLM) == 0;
+	h1_free(h);
+	return ret;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	enum plain_verdict all = read_copy(data, size), part;
+	uint32_t state = (uint32_t)size | 1;
+
+	MUST(all != PLAIN_MORE || size < PLAIN_HEAD_MAX);
+	for (int i = 0; i < 16 && size; i++) {
+		part = read_copy(data, fuzz_random(&state) % size);
+		MUST(part == PLAIN_MORE || part == all);
+	}
+	if (size < PLAIN_HEAD_MAX && h1_means_llm(data, size))
+		MUST(all == PLAIN_LLM);
+	return 0;
+}
