@@ -398,11 +398,11 @@ static const struct way {
 	{ "l2tp", "IP in a tunnel", SOCKET(AF_INET, SOCK_DGRAM, 115, "L2TP/IP") },
 	{ "packet socket", "frames by hand; only lsm_cgroup sees it", .need = WAY_NEEDS_CAPS, SOCKET(17, SOCK_RAW, 0) },
 	{ "xdp socket", "frames by hand; only lsm_cgroup sees it", .need = WAY_NEEDS_CAPS, SOCKET(44, SOCK_RAW, 0) },
-	{ "smc", "TCP under another family", SOCKET(43, SOCK_STREAM, 0, "SMC") },
-	{ "kcm", "messages over TCP under another family", SOCKET(41, SOCK_DGRAM, 0, "KCM") },
-	{ "rds", "datagrams over TCP under another family", SOCKET(21, SOCK_SEQPACKET, 0, "RDS") },
-	{ "tipc", "a cluster protocol", SOCKET(30, SOCK_STREAM, 0, "TIPC") },
-	{ "vsock", "to the hypervisor's host", SOCKET(40, SOCK_STREAM, 0, "AF_VSOCK") },
+	{ "smc", "TCP under another family", .need = WAY_NEEDS_PEER, SOCKET(43, SOCK_STREAM, 0, "SMC") },
+	{ "kcm", "messages over TCP under another family", .need = WAY_NEEDS_PEER, SOCKET(41, SOCK_DGRAM, 0, "KCM") },
+	{ "rds", "datagrams over TCP under another family", .need = WAY_NEEDS_PEER, SOCKET(21, SOCK_SEQPACKET, 0, "RDS") },
+	{ "tipc", "a cluster protocol", .need = WAY_NEEDS_PEER, SOCKET(30, SOCK_STREAM, 0, "TIPC") },
+	{ "vsock", "to the hypervisor's host", .need = WAY_NEEDS_PEER, SOCKET(40, SOCK_STREAM, 0, "AF_VSOCK") },
 };
 
 size_t ways_count(void) { return sizeof(ways) / sizeof(ways[0]); }
@@ -466,6 +466,7 @@ const char *way_need_text(enum way_need need)
 	static const char *const texts[WAY_NEED_COUNT] = {
 		[WAY_NEEDS_NOTHING] = "",
 		[WAY_NEEDS_CAPS] = "needs a capability that `purse run` takes away",
+		[WAY_NEEDS_PEER] = "needs a peer that passes it on: boot with lsm=...,bpf to close it",
 		[WAY_NEEDS_HELPER] = "needs a process outside that helps: `others: deny` closes it",
 	};
 

@@ -26,6 +26,7 @@ enum way_need {
 	WAY_NEEDS_NOTHING = 0,
 	WAY_NEEDS_CAPS,   /* a capability that `purse run` takes away */
 	WAY_NEEDS_HELPER, /* a process outside that is no agent and helps it: `others: deny` closes it, `purse run` inherits nothing */
+	WAY_NEEDS_PEER,   /* somebody at the other end who passes it on to the Internet; only lsm_cgroup sees such sockets */
 	WAY_NEED_COUNT,
 };
 
