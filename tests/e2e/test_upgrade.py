@@ -252,6 +252,20 @@ def test_a_second_one_by_accident(make_world):
     assert w.chat()[0] == 200
 
 
+def test_a_map_of_a_newer_version_is_left_alone(make_world):
+    w = make_world()
+    pin = w.pins / "maps" / "of_next_year"
+    worlds.run("/usr/sbin/bpftool", "map", "create", pin, "type", "hash", "key", "4", "value", "8", "entries", "4", "name", "of_next_year")
+    old = take_over(w)
+    assert old.wait(30) == 0
+    assert w.chat()[0] == 200
+    w.kill9()
+    w.start()
+    assert w.chat()[0] == 200
+    w.assert_exact()
+    assert pin.exists()
+
+
 def test_nobody_to_take_over_from(make_world):
     w = make_world(start=False)
     take_over(w)
@@ -263,20 +277,34 @@ def test_nobody_to_take_over_from(make_world):
     w.assert_exact()
 
 
-def test_one_that_cannot_start_changes_nothing(make_world):
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_one_that_cannot_start_changes_nothing(make_world, when):
     w = make_world()
+    before = ids(w)
     load = Load(w, ["bot"])
     traffic(w, 3)
-    good = (w.folder / "purse.yaml").read_text()
-    (w.folder / "purse.yaml").write_text(good.replace('"prices": [', '"prices": ["/none",'))
-    assert take_over(w, wait=False).wait(30) != 0
-    # This one fails late, when it has everything.
-    (w.folder / "purse.yaml").write_text(good)
-    traffic(w, 3)
+    config = json.loads((w.folder / "purse.yaml").read_text())
+    # The first is seen before it asks for anything, the second when it has the money.
+    if when == "early":
+        config["prices"] = ["/none"]
+    else:
+        config["upstream_ca"] = "/none"
+    (w.folder / "bad.yaml").write_text(json.dumps(config))
+    for _ in range(2):
+        at = len(said(w))
+        with open(w.daemon_log, "a") as out:
+            assert w.spawn("daemon", [w.build / "pursed", "-c", w.folder / "bad.yaml", "--take-over"], stdout=out, stderr=out).wait(30) == 1
+        assert f"cannot start ({'prices' if when == 'early' else 'endpoints'})" in said(w)[at:]
+        traffic(w, 10)
+        w.audit()
+    assert ids(w) == before
     done, errors = load.end()
     assert errors == [] and w.daemon.poll() is None
     w.assert_exact()
     assert done == len(w.bills())
+    old = take_over(w)
+    assert old.wait(30) == 0
+    assert w.chat()[0] == 200
 
 
 @pytest.fixture(scope="session")
