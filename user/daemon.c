@@ -487,7 +487,7 @@ static void describe(void *ctx, struct daemon_view *ret)
 		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(plain_http), COUNT(tls_failed), COUNT(tls_distrusted),
 		COUNT(exchanges), COUNT(exchanges_open), COUNT(refused), COUNT(forwarded), COUNT(free_calls),
 		COUNT(upstream_conns), COUNT(upstream_reused), COUNT(upstream_failed), COUNT(settled), COUNT(estimated),
-		COUNT(overruns), COUNT(namespaces),
+		COUNT(overruns), COUNT(input_known), COUNT(namespaces),
 #undef COUNT
 	};
 	struct daemon *d = ctx;
