@@ -356,7 +356,7 @@ static void read_next(const struct ca_dir *d, struct ca_certs *c)
 	c->next.issuer = chain[0];
 	c->next.root = chain[1];
 	if (r)
-		log_warn("ca", "%s: the certificates of next year are made again", why.text);
+		log_warn("ca", "next.key or next.pem in %s cannot be used: the next certificates are made again", d->path);
 	/* The one in use: a crash came before it was taken away here. */
 	bool is_now = n == 2 && c->now.root && !X509_cmp(c->next.root, c->now.root);
 
@@ -369,7 +369,7 @@ static void read_old(const struct ca_dir *d, struct ca_certs *c)
 	struct err why;
 
 	if (ca_dir_has(d, OLD) && read_certs(d, OLD, c->old, CA_OLD_MAX, &c->nold, &why))
-		log_warn("ca", "%s: what it held is no longer trusted", why.text);
+		log_warn("ca", "%s/" OLD " cannot be used: what it held is no longer trusted", d->path);
 }
 
 static int find(const struct ca_dir *d, struct ca_certs *c, struct err *e)

@@ -25,7 +25,7 @@ struct tls {
 	bool broken; /* a fatal error was seen: OpenSSL must not be asked again */
 	bool cert_failed, cert_is_own, distrusted, left_silently;
 	int cert_error, cert_depth;
-	const char *bad_staple;
+	const char *refusal;
 	bool read_over; /* read_end is the answer of every further tls_read */
 	bool read_end_untold;
 	ssize_t read_end;
@@ -56,10 +56,10 @@ void tls_note_cert_error(struct tls *t, int depth, int error, bool own)
 	t->cert_depth = depth;
 }
 
-void tls_note_bad_staple(struct tls *t, const char *why)
+void tls_note_refusal(struct tls *t, const char *why)
 {
 	t->cert_failed = true;
-	t->bad_staple = why;
+	t->refusal = why;
 }
 
 /* ---- life */
@@ -220,8 +220,8 @@ static void say_cert_error(const struct tls *t, struct err *e)
 	if (t->cert_is_own)
 		(void)err_set(e, EACCES, "%s: the chain leads to purse's own CA, which never vouches for a provider",
 			      t->host);
-	else if (t->bad_staple)
-		(void)err_set(e, EACCES, "%s: %s", t->host, t->bad_staple);
+	else if (t->refusal)
+		(void)err_set(e, EACCES, "%s: %s", t->host, t->refusal);
 	else if (t->cert_error == X509_V_ERR_HOSTNAME_MISMATCH)
 		(void)err_set(e, EACCES, "%s: the certificate is for another name", t->host);
 	else

@@ -280,6 +280,23 @@ static bool is_formal_fault_of_root(X509_STORE_CTX *store)
 	}
 }
 
+/*
+ * What OpenSSL lets pass in the server's own certificate: one of a CA, and one that may not sign, as every handshake of ours asks for
+ * (RFC 5246 7.4.2, RFC 8446 4.4.2.2). One that is trusted as it stands, out of `openssl req -x509`, may be both.
+ */
+static const char *fault_of_leaf(X509_STORE_CTX *store)
+{
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+
+	if (X509_STORE_CTX_get_error_depth(store) > 0 || sk_X509_num(X509_STORE_CTX_get0_chain(store)) < 2)
+		return NULL;
+	if (X509_check_ca(cert))
+		return "the certificate is one of a CA (CA:TRUE), not of a server";
+	if (!(X509_get_key_usage(cert) & KU_DIGITAL_SIGNATURE))
+		return "the certificate's key usage does not include digitalSignature, which TLS 1.2 and 1.3 need";
+	return NULL;
+}
+
 /* Called for every certificate of the chain, and for whatever is wrong with it. */
 static int check_certificate(int ok, X509_STORE_CTX *store)
 {
@@ -298,6 +315,13 @@ static int check_certificate(int ok, X509_STORE_CTX *store)
 	if (own) {
 		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
 		ok = 0;
+	}
+	const char *fault = ok && cert ? fault_of_leaf(store) : NULL;
+
+	if (fault) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+		tls_note_refusal(tls_of(ssl), fault);
+		return 0;
 	}
 	if (!ok)
 		tls_note_cert_error(tls_of(ssl), X509_STORE_CTX_get_error_depth(store),

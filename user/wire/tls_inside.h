@@ -51,8 +51,8 @@ bool tls_offers_h2(const struct tls *t);
 const char *tls_host(const struct tls *t);
 /* Verification stopped at that certificate: X509_V_ERR_*; own: it was one of ours. */
 void tls_note_cert_error(struct tls *t, int depth, int error, bool own);
-/* The chain was good, what was stapled to it is not: why, a text that stays. */
-void tls_note_bad_staple(struct tls *t, const char *why);
+/* The chain is as RFC 5280 has it, but not to our liking, or what is stapled to it is not: why, a text that stays. */
+void tls_note_refusal(struct tls *t, const char *why);
 
 /* Client contexts: ask for a stapled OCSP response and look at what comes (tls_ocsp.c). */
 bool tls_ask_for_staples(struct ssl_ctx_st *s);

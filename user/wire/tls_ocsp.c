@@ -162,7 +162,7 @@ static int check_staple(SSL *ssl, void *arg)
 		verdict = judge(der, n, leaf, issuer);
 	if (verdict == STAPLE_GOOD || (verdict == STAPLE_NOTHING && !must_staple(leaf)))
 		return 1;
-	tls_note_bad_staple(tls_of(ssl), words[verdict]);
+	tls_note_refusal(tls_of(ssl), words[verdict]);
 	return 0;
 }
 

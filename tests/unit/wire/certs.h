@@ -28,7 +28,8 @@ struct flaw {
 	const char *cn, *san, *basic, *usage, *extended, *constraints;
 	const char *unknown_critical; /* an extension that nobody knows */
 	long from_s, to_s;            /* relative to now; 0 = -1 h and +1 day */
-	int rsa_bits;                 /* 0 = P-256 */
+	int rsa_bits;                 /* 0 = P-256, or: */
+	const char *curve;            /* also ED25519 */
 	bool no_key_id;               /* no authorityKeyIdentifier */
 	const char *digest;           /* of the signature on it; NULL = SHA256 */
 	const char *san_raw;          /* a dNSName of these bytes, also NUL; instead of san */
@@ -102,7 +103,13 @@ static inline struct cert cert_make(enum cert_kind kind, const struct flaw *flaw
 	X509_NAME *name = X509_get_subject_name(c.x);
 	static long serial;
 
-	c.key = f->rsa_bits ? EVP_RSA_gen((unsigned)f->rsa_bits) : EVP_EC_gen("P-256");
+	const char *curve = f->curve ? f->curve : "P-256";
+	if (f->rsa_bits)
+		c.key = EVP_RSA_gen((unsigned)f->rsa_bits);
+	else if (!strcmp(curve, "ED25519"))
+		c.key = EVP_PKEY_Q_keygen(NULL, NULL, curve);
+	else
+		c.key = EVP_EC_gen(curve);
 	assert_non_null(c.key);
 	X509_set_version(c.x, X509_VERSION_3);
 	ASN1_INTEGER_set(X509_get_serialNumber(c.x), ++serial + (long)getpid() * 1000);
@@ -127,7 +134,8 @@ static inline struct cert cert_make(enum cert_kind kind, const struct flaw *flaw
 		cert_unknown(c.x, f->unknown_critical);
 	const EVP_MD *md = EVP_get_digestbyname(f->digest ? f->digest : "SHA256");
 	assert_non_null(md);
-	assert_true(X509_sign(c.x, by ? by->key : c.key, md));
+	EVP_PKEY *signer = by ? by->key : c.key;
+	assert_true(X509_sign(c.x, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : md));
 	return c;
 }
 

@@ -188,18 +188,6 @@ static void feature(struct cert *leaf, const struct cert *by, const char *der, s
 	ASN1_OBJECT_free(o);
 }
 
-static enum tls_want shake(struct pair *p, struct err *e)
-{
-	enum tls_want c = TLS_WANT_READ, s = TLS_WANT_READ;
-
-	for (int i = 0; i < 20 && c != TLS_DONE && c != TLS_FAILED; i++) {
-		c = tls_handshake(p->client, e);
-		if (s == TLS_WANT_READ)
-			s = tls_handshake(p->server, NULL);
-	}
-	return c;
-}
-
 static void run(const struct row *row, int version)
 {
 	struct pki k;
@@ -220,7 +208,7 @@ static void run(const struct row *row, int version)
 	}
 	SSL_CTX_set_max_proto_version(k.server->ssl, version);
 	pair_open(&p, &k, HOST, false);
-	enum tls_want w = shake(&p, &e);
+	enum tls_want w = pair_verdict(&p, &e);
 
 	if (w != (row->refused ? TLS_FAILED : TLS_DONE))
 		fail_msg("%s: %s", row->name, w == TLS_DONE ? "was believed" : e.text);
