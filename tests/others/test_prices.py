@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Items 36 to 43 of docs/others.md: kinds of tokens that were charged twice, at the wrong price or not at all elsewhere, and models without a price."""
-
 import pytest
 import world as worlds
 from world import nano
