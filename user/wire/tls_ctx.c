@@ -28,6 +28,8 @@
 /* Several records per recv; given back whenever it is empty (SSL_MODE_RELEASE_BUFFERS). */
 #define READ_BUFFER (32 * 1024)
 #define CHAIN_DEPTH 8
+/* Longer ones are taken in the order they come in. */
+#define ORDERED_MAX 16
 #define HOSTS_MAX 256
 #define SESSIONS_PER_HOST 4
 /* A resumed connection is not verified again: bounds for how long a verdict lives on. */
@@ -329,6 +331,56 @@ static int check_certificate(int ok, X509_STORE_CTX *store)
 	return ok;
 }
 
+static bool has_twins(const STACK_OF(X509) *sent)
+{
+	int n = sk_X509_num(sent);
+
+	for (int i = 0; n <= ORDERED_MAX && i < n; i++)
+		for (int j = i + 1; j < n; j++)
+			if (!X509_NAME_cmp(X509_get_subject_name(sk_X509_value(sent, i)), X509_get_subject_name(sk_X509_value(sent, j))))
+				return true;
+	return false;
+}
+
+static bool has_known_issuer(X509_STORE_CTX *store, const X509 *cert)
+{
+	STACK_OF(X509) *found = X509_STORE_CTX_get1_certs(store, X509_get_issuer_name(cert));
+	bool known = sk_X509_num(found) > 0;
+
+	sk_X509_pop_free(found, X509_free);
+	return known;
+}
+
+/*
+ * An issuer that two roots vouch for comes with two certificates, and OpenSSL follows the first one only, also where that
+ * ends at a root that we do not know. So those with a known issuer come first.
+ */
+static STACK_OF(X509) *known_first(X509_STORE_CTX *store, const STACK_OF(X509) *sent)
+{
+	STACK_OF(X509) *ordered = sk_X509_new_null();
+
+	for (int known = 1; ordered && known >= 0; known--)
+		for (int i = 0; i < sk_X509_num(sent); i++)
+			if (has_known_issuer(store, sk_X509_value(sent, i)) == known)
+				(void)sk_X509_push(ordered, sk_X509_value(sent, i));
+	return ordered;
+}
+
+static int verify_chain(X509_STORE_CTX *store, void *arg)
+{
+	STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(store);
+	STACK_OF(X509) *ordered = has_twins(sent) ? known_first(store, sent) : NULL;
+
+	(void)arg;
+	if (ordered)
+		X509_STORE_CTX_set0_untrusted(store, ordered);
+	int r = X509_verify_cert(store);
+
+	X509_STORE_CTX_set0_untrusted(store, sent);
+	sk_X509_free(ordered);
+	return r;
+}
+
 static int load_roots(struct tls_ctx *c, const char *extra_ca, struct err *e)
 {
 	char text[160];
@@ -352,6 +404,7 @@ static void set_verification(SSL_CTX *s)
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(s);
 
 	SSL_CTX_set_verify(s, SSL_VERIFY_PEER, check_certificate);
+	SSL_CTX_set_cert_verify_callback(s, verify_chain, NULL);
 	SSL_CTX_set_verify_depth(s, CHAIN_DEPTH);
 	(void)SSL_CTX_set_purpose(s, X509_PURPOSE_SSL_SERVER);
 	/* "*" stands for exactly one whole label, which is OpenSSL's default beside these. */
