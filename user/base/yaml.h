@@ -36,6 +36,10 @@ const struct yaml_node *yaml_at(const struct yaml_node *n, size_t i); /* list el
 struct str yaml_key(const struct yaml_node *map, size_t i);
 const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 
+/* s (UTF-8) in double quotes, so that it reads back to the same whatever is in it. 0 or what buf_append says. */
+struct buf;
+int yaml_quote(struct buf *out, const char *s);
+
 /*
  * "FILE:LINE: KEY: "VALUE" WHAT": the form of every complaint; VALUE of scalars only and cut when
  * long. Returns -EINVAL. y may be NULL if n is not; n NULL leaves the line out, key NULL the key.

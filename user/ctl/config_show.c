@@ -6,6 +6,7 @@
 
 #include "base/jsonw.h"
 #include "base/str.h"
+#include "base/yaml.h"
 #include "ctl/config_rows.h"
 #include "ctl/rules_yaml.h"
 #include "ctl/units.h"
@@ -107,23 +108,10 @@ static bool is_plain(const char *s)
 
 static int put_yaml_text(struct buf *out, const struct config_row *row, const char *s)
 {
-	int r;
-
 	/* Numbers, amounts, booleans and words are plain by themselves. */
 	if (is_plain(s) || (row->type >= CONFIG_INT && row->type <= CONFIG_WORD && row->type != CONFIG_MINUTE))
 		return buf_append(out, s, strlen(s));
-	r = buf_append(out, "\"", 1);
-	for (; r == 0 && *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			r = buf_printf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			r = buf_printf(out, "\\x%02x", c);
-		else
-			r = buf_append(out, s, 1);
-	}
-	return r ? r : buf_append(out, "\"", 1);
+	return yaml_quote(out, s);
 }
 
 static int show_list(struct buf *out, const struct config_row *row, const void *at)

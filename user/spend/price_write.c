@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/yaml.h"
 #include "spend/price_import.h"
 #include "spend/price_own.h"
 
@@ -145,16 +146,8 @@ static void put(struct price_writer *w, const char *fmt, ...)
 /* Always in quotes: names may be numbers, words of YAML, or begin with its signs. */
 static void put_text(struct price_writer *w, const char *s)
 {
-	put(w, "\"");
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			put(w, "\\%c", *s);
-		else if ((unsigned char)*s < 0x20)
-			put(w, "\\x%02x", (unsigned)(unsigned char)*s);
-		else
-			put(w, "%c", *s);
-	}
-	put(w, "\"");
+	if (w->error == 0)
+		w->error = yaml_quote(w->out, s);
 }
 
 /* Per million: one fUSD is the ninth decimal. Per thousand: a thousand of them. */

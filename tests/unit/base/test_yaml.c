@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "base/buf.h"
 #include "base/yaml.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -316,6 +317,29 @@ static void refuses_what_is_no_file(void **state)
 	assert_null(y);
 }
 
+/* What a reader would refuse, fold or skip is escaped. */
+static void quoted_texts_read_back(void **state)
+{
+	static const char *const texts[] = {
+		"", "a", " a ", "a\"b\\c", "\x01\t\n\r\x1f\x7f", "\xc2\x80\xc2\x85\xc2\x9f\xc2\xa0", "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa",
+		"\xef\xbb\xbf" "a", "\xef\xbf\xbd\xef\xbf\xbe\xef\xbf\xbf", "\xf0\x9f\x98\x80", "# a: [b]", "\xc2", "~",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct yaml *y = NULL;
+		struct buf b;
+
+		buf_init(&b, 1000);
+		assert_int_equal(yaml_quote(&b, texts[i]), 0);
+		if (strcmp(texts[i], "\xc2") != 0) { /* no text: only written, not read past its end */
+			assert_int_equal(yaml_parse("f", buf_ptr(&b), buf_len(&b), &y, NULL), 0);
+			assert_string_equal(yaml_scalar(yaml_root(y)).p, texts[i]);
+		}
+		yaml_free(y);
+		buf_done(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +352,7 @@ int main(void)
 		cmocka_unit_test(deep_and_wide_texts_end),
 		cmocka_unit_test(cut_texts_are_taken_or_refused),
 		cmocka_unit_test(complains_in_one_form),
+		cmocka_unit_test(quoted_texts_read_back),
 		cmocka_unit_test_setup_teardown(loads_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_file, make_dir, remove_dir),
 	};
