@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import world as worlds
@@ -121,6 +122,33 @@ def test_three_times_under_load(make_world):
     # And a plain start finds the same.
     assert w.stop() == 0
     w.start().assert_exact()
+
+
+def test_a_slow_one(make_world):
+    """Stopped while it has the money, for longer than a heartbeat is good: calls wait, nobody is refused."""
+    w = make_world()
+    load = Load(w, ["bot"])
+    traffic(w)
+    at = len(said(w))
+    new = take_over(w, wait=False)
+    worlds.wait_for("its start from the ledger", lambda: "calls in flight go on" in said(w)[at:])
+    new.send_signal(signal.SIGSTOP)
+    time.sleep(3)  # heartbeat_stale is 2 s
+    late = w.spawn("bot", ["curl", "-sS", "-w", "%{http_code}", "-o", "/dev/null", "https://api.openai.com/v1/chat/completions", "-H",
+                           "content-type: application/json", "-d", '{"model": "fake-mini", "max_tokens": 9, "messages": []}'],
+                   env=w.agent_env(), stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    assert late.poll() is None
+    new.send_signal(signal.SIGCONT)
+    worlds.wait_for("the take-over", lambda: "ready:" in said(w)[at:], 30)
+    old, w.daemon = w.daemon, new
+    assert late.communicate(timeout=30)[0] == "200"
+    traffic(w)
+    done, errors = load.end()
+    assert errors == []
+    assert old.wait(30) == 0
+    w.assert_exact()
+    assert done + 1 == len(w.bills())
 
 
 def test_signal_starts_what_stands_there(make_world):
