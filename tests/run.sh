@@ -15,6 +15,7 @@ trap 'rm -rf "$reports"' EXIT
 
 crash_test=tests/unit/spend/test_replay # kills itself at the named points, which only that build has
 mapfile -t asan_tests < <(cd tests && ls unit/{base,wire,provider,path,ctl}/test_*.c unit/spend/test_{price,cost,window}.c | sed 's|^|tests/|; s|\.c$||')
+mapfile -t fuzz_targets < <(ls tests/fuzz/fuzz_*.c | sed 's|\.c$||')
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -31,7 +32,7 @@ build() {
     make --no-print-directory -j"$(nproc)" O="$O" all unit "$O/tests/sim/sim" || { count 0 1 0; finish; }
     make --no-print-directory -j"$(nproc)" O="$O-crash" CRASH=1 all "$O-crash/$crash_test" || { count 0 1 0; finish; }
     # Whatever is fed by peers, files and users, once more under AddressSanitizer and UBSan.
-    make --no-print-directory -j"$(nproc)" O="$O-asan" SAN=1 "${asan_tests[@]/#/$O-asan/}" || { count 0 1 0; finish; }
+    make --no-print-directory -j"$(nproc)" O="$O-asan" SAN=1 "${asan_tests[@]/#/$O-asan/}" "${fuzz_targets[@]/#/$O-asan/}" || { count 0 1 0; finish; }
 }
 
 lint() {
@@ -70,6 +71,10 @@ units() {
     say "the same under AddressSanitizer and UBSan"
     for t in "${asan_tests[@]}"; do
         unit "$O-asan/$t"
+    done
+    say "fuzz targets, the same inputs each time"
+    for t in "${fuzz_targets[@]}"; do
+        if FUZZ_ONLY=${t##*/} tests/fuzz/run.sh "$O-asan" smoke 2000; then count 1 0 0; else count 0 1 0; fi
     done
 }
 

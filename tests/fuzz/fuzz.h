@@ -3,11 +3,20 @@
  * fuzz.h: what the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput and, if it likes, fuzz_seeds.
  *
  * Two ways to run one:
- *   make fuzz [FUZZ_SECONDS=10]      gcc, AddressSanitizer and UBSan, and the driver in driver.c: mutates the seeds
- *                                    blindly. Runs everywhere; a smoke test.
- *   make fuzz FUZZ_CLANG=1           clang's libFuzzer (Debian: libclang-rt-14-dev): guided by coverage, for the long runs.
- * Both keep and read inputs in O/corpus/NAME; put a crash there to try it each time.
+ *   make fuzz [FUZZ_SECONDS=2]       gcc, AddressSanitizer and UBSan, and the driver in driver.c: mutates the seeds
+ *                                    blindly. Runs everywhere. `make test` has 2000 inputs of it with one seed.
+ *   make fuzz-long [SECONDS=3600]    clang's libFuzzer (Debian: libclang-rt-14-dev), guided by coverage; so long for each target. Prints
+ *                                    inputs, inputs/s, edges of our code that were reached, the corpus.
+ * FUZZ_ONLY="fuzz_h1 fuzz_h2" for some of them. Both read O/corpus/NAME, where libFuzzer keeps what it found, and tests/data/fuzz/NAME:
+ * inputs that failed once, each named after what was wrong. A new one goes there with its repair.
  * A program built the first way also takes files and folders: `fuzz_h1 crash-fuzz_h1 corpus/`.
+ *
+ * What is fed, and by whom:
+ *   agents and providers  hello, h1, h2, plain (HTTP on port 80), sse, decode, json, form, provider, meter
+ *   operators             control (routes, queries, bodies), rules, words (one value), config (YAML), prices, csv (cost exports)
+ *   public files          prices (LiteLLM's and genai-prices' forms)
+ *   the kernel            mounts
+ * Not here: X.509 and TLS (OpenSSL; tests/unit/wire/test_tls_verify.c), DNS (c-ares), what one daemon tells another (root only).
  */
 #ifndef PURSE_TESTS_FUZZ_H
 #define PURSE_TESTS_FUZZ_H

@@ -4,7 +4,7 @@
  * which endpoint; second: ask. The rest is a path, a request, an answer, or events parted by LF.
  *
  * Checked besides memory: edits and cuts stay inside the text, ascend, and leave JSON that reads again without
- * edits; counts stay in range; a bound is never negative but -1.
+ * edits; counts stay in range; a bound is never negative but -1; a refusal with such text in it is JSON, and one event.
  */
 #include "fuzz.h"
 
@@ -39,6 +39,33 @@ const struct str fuzz_seeds[] = {
 };
 
 static struct json *json;
+
+static void is_json(void *ctx, int id, const struct json_value *v)
+{
+	*(bool *)ctx = v->kind == JSON_OBJECT;
+}
+
+/* What a refusal says may come from the request: names, models. */
+static void fuzz_error(const struct provider_ops *ops, struct str s)
+{
+	static const struct json_want root = { "", 0 };
+	struct refusal why = { .reason = REFUSAL_RULE };
+	bool object = false;
+	char text[512];
+	struct buf out;
+
+	(void)str_copy(text, sizeof(text), s);
+	(void)str_copy(why.detail, sizeof(why.detail), s);
+	(void)str_copy(why.rule, sizeof(why.rule), s);
+	buf_init(&out, 1 << 16);
+	MUST(ops->write_error(&out, 403, &why, text, text) == 0);
+	MUST(json_scan(json, buf_ptr(&out), buf_len(&out), &root, 1, is_json, &object) == 0 && object);
+	buf_clear(&out);
+	MUST(ops->write_stream_error(&out, ENDPOINT_OPENAI_CHAT, &why, text) == 0);
+	/* One event, whatever is in it. */
+	MUST(memmem(buf_ptr(&out), buf_len(&out), "\n\n", 2) == buf_ptr(&out) + buf_len(&out) - 2 && !memchr(buf_ptr(&out), '\r', buf_len(&out)));
+	buf_done(&out);
+}
 
 static void fuzz_path(const struct provider_ops *ops, struct str s)
 {
@@ -164,7 +191,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ask.cache_write_1h = data[1] & 16;
 	s = (struct str){ .p = (const char *)data + 2, .n = size - 2 };
 	switch (data[1] & 3) {
-	case 0: fuzz_path(ops, s); break;
+	case 0:
+		fuzz_path(ops, s);
+		fuzz_error(ops, s);
+		break;
 	case 1: fuzz_request(ops, ep, s); break;
 	case 2: fuzz_answer(ops, ep, s); break;
 	default: fuzz_events(ops, ep, &ask, s); break;

@@ -460,6 +460,30 @@ static void damage_is_harmless(void **state)
 	assert_true(refused > 1000);
 }
 
+/* Of prices that begin at the same time one is in force: the last one, and the report says so. */
+static void genai_same_start_keeps_the_last(void **state)
+{
+	static const char *const files[] = {
+		"[{\"id\":\"p\",\"models\":[{\"id\":\"m\",\"match\":{\"equals\":\"n\"},\"prices\":[{\"prices\":{\"input_mtok\":1,\"output_mtok\":2}},"
+		"{\"prices\":{\"input_mtok\":3,\"output_mtok\":4}}]}]}]",
+		"[{\"id\":\"p\",\"models\":[{\"id\":\"m\",\"match\":{\"equals\":\"n\"},\"prices\":[{\"prices\":{\"input_mtok\":1,\"output_mtok\":2}},"
+		"{\"constraint\":{\"start_date\":\"1970-01-01\"},\"prices\":{\"input_mtok\":3,\"output_mtok\":4}}]}]}]",
+	};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct price_import *im = good(files[i]);
+		const struct import_entry *e = entry_of(im, "p", "m");
+
+		assert_int_equal(price_import_count(im), 1);
+		assert_int_equal(e->price.sets[0].input, USD_M(3000));
+		assert_int_equal(e->price.from_s, 0);
+		assert_int_equal(e->price.to_s, 0);
+		assert_int_equal(e->naliases, 1);
+		assert_int_equal(notes(im, IMPORT_FLAG, "begin at the same time"), 1);
+		price_import_free(im);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +495,7 @@ int main(void)
 		cmocka_unit_test(size_is_bounded),
 		cmocka_unit_test(odd_prices_are_flagged),
 		cmocka_unit_test(damage_is_harmless),
+		cmocka_unit_test(genai_same_start_keeps_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
