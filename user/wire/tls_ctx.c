@@ -292,7 +292,8 @@ static const char *fault_of_leaf(X509_STORE_CTX *store)
 
 	if (X509_STORE_CTX_get_error_depth(store) > 0 || sk_X509_num(X509_STORE_CTX_get0_chain(store)) < 2)
 		return NULL;
-	if (X509_check_ca(cert))
+	/* Not X509_check_ca: that is false where the key usage contradicts. */
+	if (X509_get_extension_flags(cert) & EXFLAG_CA)
 		return "the certificate is one of a CA (CA:TRUE), not of a server";
 	if (!(X509_get_key_usage(cert) & KU_DIGITAL_SIGNATURE))
 		return "the certificate's key usage does not include digitalSignature, which TLS 1.2 and 1.3 need";

@@ -129,6 +129,7 @@ static const struct row rows[] = {
 	  .leaf.san = "DNS:" HOST ",IP:192.0.2.1", .refused = "subtree violation" },
 	{ .name = "a CA as a server", .leaf = { .basic = "critical,CA:TRUE", .usage = "critical,digitalSignature,keyCertSign" },
 	  .refused = "CA:TRUE" },
+	{ .name = "a CA as a server, with a server's key usage", .leaf.basic = "critical,CA:TRUE", .refused = "CA:TRUE" },
 	{ .name = "leaf that may only encipher", .leaf = { .rsa_bits = 2048, .usage = "critical,keyEncipherment" },
 	  .refused = "digitalSignature" },
 	{ .name = "leaf that may only agree on keys", .leaf.usage = "critical,keyAgreement", .refused = "digitalSignature" },
