@@ -125,7 +125,8 @@ unit: $(UNIT)
 FUZZ_SECONDS ?= 2
 FUZZ_RUNS    ?= 2000
 SECONDS      ?= 3600
-FUZZ := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ := $(patsubst %,$(O)/tests/fuzz/%,$(or $(FUZZ_ONLY),$(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))))
+export FUZZ_ONLY
 $(O)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/fuzz/$(if $(FUZZ_CLANG),seeds,driver).c $(call archives,path ctl wire provider spend kern base)
 	$(say) FUZZ $@
 	@mkdir -p $(@D)
@@ -198,6 +199,6 @@ install: all
 	install -D -m 644 deploy/prices.yaml $(DESTDIR)$(PREFIX)/share/purse/prices.yaml
 
 clean:
-	rm -rf $(O) $(O)-asan
+	rm -rf $(O) $(O)-asan $(O)-fuzz
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
