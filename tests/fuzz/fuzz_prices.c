@@ -16,8 +16,13 @@ const struct str fuzz_seeds[] = {
 	FUZZ_SEED("\0providers:\n  p:\n    source: s\n    models:\n      m:\n        -\n          to: 2026-01-01\n          input: 1\n"
 		  "          output: 2\n        -\n          from: 2026-01-01\n          input: 2\n          output: 3\n          web_search: 10\n"),
 	FUZZ_SEED("\0providers:\n  p:\n    source: s\n    models:\n      m:\n        input: 1\n        output: 2\n        flex: {input: 0.5, output: 1}\n"
-		  "        long_context:\n          - above: 200000\n            input: 2\n            output: 3\n"
-		  "        off_peak:\n          - hours: [\"16:30-00:30\"]\n            input: 0.5\n        geo: {us: 1.1}\n        fast: 6\n"),
+		  "        long_context: {above: 200000, standard: {input: 2, output: 3}}\n        off_peak: {days: [sat, sun], hours: [\"16:30-00:30\"], input: 0.5}\n"
+		  "        fast: {input: 6, output: 12}\n        web_search: {low: 5, medium: 10, high: 20}\n        reported: ignored\n"
+		  "        geo: {us: 1.1, eu: 1.055}\n        regional: {eu: 1.1}\n        image: {1024x1024: 40, hd/1x1: 80, any: 20}\n        video_input: 3\n"
+		  "      o:\n        input: 1\n        output: 2\n        fast: 2.5\n        long_context:\n          - {above: 5, inclusive: true, standard: {input: 8, output: 9},"
+		  " batch: {input: 4, output: 6}}\n          - {above: 9, standard: {input: 9, output: 9}}\n        off_peak: {hours: \"10:00-24:00\", output: 1}\n"),
+	FUZZ_SEED("\0providers:\n  p:\n    models:\n      m:\n        kind: media\n        per_request: 1\n        audio_second: 0.1\n        page: 2\n"
+		  "        character: 0.5\n        max_output: 10\n"),
 	FUZZ_SEED("\1{\"m\":{\"litellm_provider\":\"openai\",\"mode\":\"chat\",\"input_cost_per_token\":1.25e-06,\"output_cost_per_token\":1e-05,"
 		  "\"cache_read_input_token_cost\":1.25e-07,\"input_cost_per_token_above_200k_tokens\":2.5e-06,\"max_input_tokens\":1000,"
 		  "\"search_context_cost_per_query\":{\"search_context_size_low\":0.01},\"input_cost_per_token_flex\":1e-7}}"),
