@@ -16,7 +16,7 @@
  *   operators             control (routes, queries, bodies), rules, words (one value), config (YAML), prices, csv (cost exports)
  *   public files          prices (LiteLLM's and genai-prices' forms)
  *   the kernel            mounts
- * Not here: X.509 and TLS (OpenSSL; tests/unit/wire/test_tls_verify.c), DNS (c-ares), what one daemon tells another (root only).
+ * Not here: X.509 and TLS (OpenSSL; tests/unit/wire/test_tls_certificates.c), DNS (c-ares), what one daemon tells another (root only).
  */
 #ifndef PURSE_TESTS_FUZZ_H
 #define PURSE_TESTS_FUZZ_H

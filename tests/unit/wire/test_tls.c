@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_tls.c: connections of tls.h against each other, over socket pairs: bytes,
- * ends, resumption. What is spoken at all is test_tls_spoken.c, which certificates are believed test_tls_verify.c.
+ * ends, resumption. What is spoken at all is test_tls_spoken.c, which certificates are believed test_tls_certificates.c.
  */
 #include "certs.h"
 
