@@ -41,7 +41,7 @@ int config_keep_array(struct config_reading *r, size_t n, size_t size, void **re
 
 static bool is_path(struct str s)
 {
-	return s.n > 1 && s.n < 1024 && s.p[0] == '/' && !memchr(s.p, '\n', s.n) && strlen(s.p) == s.n;
+	return s.n > 1 && s.n < 1024 && s.p[0] == '/' && !memchr(s.p, '\n', s.n) && !memchr(s.p, '\0', s.n);
 }
 
 static int read_text(struct config_reading *r, const struct config_row *row, const struct yaml_node *n, void *at)
@@ -61,14 +61,14 @@ static int read_path(struct config_reading *r, const struct config_row *row, con
 		return config_keep(r, s, at);
 	if (row->type == CONFIG_FILE && s.n == 0)
 		return config_keep(r, s, at);
+	/* Trailing slashes are a habit, not a mistake. */
+	while (s.n > 1 && s.p[s.n - 1] == '/')
+		s.n--;
 	if (!is_path(s))
 		return BAD(r, n, "is not an absolute path; write e.g. %s", row->example);
 	if (row->max > 0 && s.n > (size_t)row->max)
 		return BAD(r, n, "is longer than %lld bytes, too long for a socket below it; write e.g. %s",
 			   (long long)row->max, row->example);
-	/* One trailing slash is a habit, not a mistake. */
-	if (s.p[s.n - 1] == '/')
-		s.n--;
 	return config_keep(r, s, at);
 }
 
