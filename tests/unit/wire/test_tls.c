@@ -404,7 +404,7 @@ static void test_client_that_distrusts_us(void **state)
 
 static void test_bad_settings_have_words(void **state)
 {
-	static const unsigned char keys[3][32];
+	static const unsigned char keys[TLS_OWN_KEYS_MAX + 1][32];
 	struct tls_ctx *c = NULL;
 	struct err e = { 0 };
 
@@ -412,7 +412,7 @@ static void test_bad_settings_have_words(void **state)
 	assert_int_equal(tls_client_ctx_new("/nonexistent/ca.pem", NULL, 0, &c, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "upstream_ca: \"/nonexistent/ca.pem\""));
 	assert_int_equal(tls_client_ctx_new("/dev/null", NULL, 0, &c, &e), -EINVAL);
-	assert_int_equal(tls_client_ctx_new(NULL, keys, 3, &c, &e), -EINVAL);
+	assert_int_equal(tls_client_ctx_new(NULL, keys, TLS_OWN_KEYS_MAX + 1, &c, &e), -EINVAL);
 	assert_null(c);
 	tls_ctx_unref(NULL);
 	tls_free(NULL);
