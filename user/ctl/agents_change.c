@@ -206,7 +206,7 @@ int agents_add(struct agents *a, const struct agent_change *c, const char *who, 
 		r = record(a, NULL, s, who, "add", e);
 	if (r < 0) {
 		seat_expel(a, s);
-		(void)budget_remove_account(a->env.budget, s->spec.name, NULL);
+		replay_take_back(a->env.budget, a->env.ledger, &s->spec, now_s());
 		seat_leave(a, s);
 	}
 	return r;

@@ -231,6 +231,37 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
 	return r;
 }
 
+void replay_take_back(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s)
+{
+	struct account_spec back = *spec;
+	struct places *places = NULL;
+	struct account_view above;
+	struct err e = { "" };
+	uint32_t from = parent_of(b, spec->name), to = 0;
+
+	if (read_places(l, &places, &e) == 0) {
+		const char *parent = places_parent(places, spec->name);
+
+		to = parent && *parent ? places_living(places, parent, lives, b, NULL, NULL) : 0;
+		back.parent[0] = '\0';
+		if (to && budget_view(b, to, now_s, &above) == 0)
+			memcpy(back.parent, above.name, sizeof(back.parent));
+		if (budget_set_account(b, &back, now_s, NULL, &e) < 0)
+			log_warn("ledger", "%s", e.text);
+		places_free(places);
+	} else {
+		log_warn("ledger", "%s", e.text);
+	}
+	if (budget_remove_account(b, spec->name, &e) < 0)
+		log_warn("ledger", "%s", e.text);
+	for (int side = 0; side < 2; side++) {
+		uint32_t at = side ? to : from;
+
+		if (at && from != to && budget_is_open(b) && replay_models(b, l, at, &e) < 0)
+			log_warn("ledger", "%s", e.text);
+	}
+}
+
 /* ---- accounts that are gone: each of them counts where it stood, at the first account above it that lives */
 
 struct gone {

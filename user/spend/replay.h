@@ -38,6 +38,11 @@ int replay_account(struct budget *b, struct ledger *l, const struct account_spec
 int replay_models(struct budget *b, struct ledger *l, uint32_t account, struct err *e);
 /* A process that handed over is gone: what it held is charged as after a crash (orphans_sent, orphans_cost) or given back. Any thread. */
 void replay_abandoned(struct budget *b, struct ledger *l, uint32_t owner, struct replay_counts *ret);
+/*
+ * Takes a *new* account of replay_account back, when what followed (the row in the ledger) failed: the money that came with its name goes to
+ * where the ledger still sees it, then the account goes. If the ledger cannot be read, the money stays with those above it.
+ */
+void replay_take_back(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s);
 int replay_finish(struct budget *b, struct ledger *l, int64_t now_s, struct replay_counts *ret, struct err *e);
 
 #endif

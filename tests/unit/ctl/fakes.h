@@ -294,6 +294,13 @@ int ledger_each_agent(struct ledger *l, void (*fn)(void *ctx, const struct ledge
 	return 0;
 }
 
+void replay_take_back(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s)
+{
+	(void)l;
+	(void)now_s;
+	(void)budget_remove_account(b, spec->name, NULL);
+}
+
 int replay_account(struct budget *b, struct ledger *l, const struct account_spec *spec, int64_t now_s, uint32_t *ret_index,
 		   struct err *e)
 {

@@ -489,6 +489,34 @@ static void an_account_that_comes_back_brings_what_it_spent(void **state)
 	}
 }
 
+/* The budget has it, the row could not be written: as if it had never been added, wherever it was to stand. */
+static void an_account_that_could_not_be_saved_leaves_its_money(void **state)
+{
+	static const char *const homes[] = { "team", "c", "", "org" };
+
+	for (size_t i = 0; i < 4; i++) {
+		struct account_spec spec = { .name = "bot" };
+		struct err e = { "" };
+		struct shop s;
+
+		shop_open(&s);
+		add(&s, "bot", "team");
+		spend(&s, "bot", 100);
+		rm(&s, "bot", "team");
+		(void)snprintf(spec.parent, sizeof(spec.parent), "%s", homes[i]);
+		for (int w = 0; w < WINDOW_COUNT; w++)
+			spec.limits[w] = GATE_NO_LIMIT;
+		assert_int_equal(replay_account(s.d.b, s.d.l, &spec, T0, NULL, &e), 0);
+		replay_take_back(s.d.b, s.d.l, &spec, T0);
+		assert_int_equal(budget_find(s.d.b, "bot"), 0);
+		assert_int_equal(spent_of(&s, "team"), 100);
+		assert_int_equal(spent_of(&s, "c"), 0);
+		assert_int_equal(spent_of(&s, "org"), 100);
+		even(&s);
+		shop_close(&s);
+	}
+}
+
 static void whole_branches_go_and_come_back(void **state)
 {
 	struct shop s;
@@ -603,6 +631,7 @@ int main(void)
 		cmocka_unit_test(many_lives_one_ledger),
 		cmocka_unit_test(what_a_removed_account_spent_counts_above_it),
 		cmocka_unit_test(an_account_that_comes_back_brings_what_it_spent),
+		cmocka_unit_test(an_account_that_could_not_be_saved_leaves_its_money),
 		cmocka_unit_test(whole_branches_go_and_come_back),
 		cmocka_unit_test(sixty_sessions_leave_their_bill),
 		cmocka_unit_test(a_restart_with_a_clock_that_went_back),
