@@ -173,7 +173,7 @@ lint: all
 test: deps
 	@tests/run.sh
 
-# The gate on Debian's other kernels, under plain emulation: minutes. `make test` runs it too.
+# The gate on each of Debian's other kernels, under plain emulation: minutes. `make test` does the oldest.
 test-kernels: deps
 	@deploy/install-deps.sh kernels
 	@tests/run.sh kernels
