@@ -42,6 +42,16 @@ def test_run_starts_its_own_daemon_and_stops_it(make_world):
     w.assert_exact()
 
 
+def test_run_keeps_its_child_in_its_cgroup(world):
+    """What could write to cgroup.procs would be no agent any more."""
+    leave = f"echo $$ > {worlds.CGROUPS}/cgroup.procs && echo left; mkdir {world.root}/mine && echo made"
+    r = purse_run(world, "--total", "1USD", "--", "sh", "-c", leave)
+    assert "left" not in r.stdout and "made" not in r.stdout and r.stderr.count("Read-only file system") == 2, r.stdout + r.stderr
+    kept = purse_run(world, "--total", "1USD", "--keep-cap", "SYS_ADMIN", "--", "sh", "-c", f"mkdir {world.root}/mine && echo made")
+    assert "made" in kept.stdout, kept.stderr
+    (world.root / "mine").rmdir()
+
+
 def test_run_stops_at_the_budget(world):
     loop = "for i in 1 2 3 4 5 6 7 8 9; do " + " ".join(f"'{a}'" for a in CHAT).replace("curl'", "curl' -f", 1) + " >/dev/null || exit 42; done"
     r = purse_run(world, "--agent", "small", "--total", "0.00005USD", "--", "sh", "-c", loop)

@@ -6,10 +6,13 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <mntent.h>
 #include <pwd.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -93,6 +96,32 @@ static int drop_caps(uint64_t keep, struct err *e)
 	return 0;
 }
 
+/*
+ * A process that can write to cgroup.procs leaves its cgroup, and its budget, behind. So the child sees every cgroup2 mount read-only, in a
+ * mount namespace of its own; without CAP_SYS_ADMIN it cannot change that. Who keeps the capability keeps the choice. A root agent with
+ * CAP_SYS_PTRACE still finds other views of it below /proc: `--user` closes that.
+ */
+static int close_cgroupfs(uint64_t keep, struct err *e)
+{
+	struct mntent *m;
+	FILE *mounts;
+	int r = 0;
+
+	if (keep & (UINT64_C(1) << CAP_SYS_ADMIN))
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_set(e, errno, "cannot make a mount namespace: %s; `purse run` needs root", strerror(errno));
+	mounts = setmntent("/proc/self/mounts", "re");
+	if (!mounts)
+		return err_set(e, errno, "/proc/self/mounts: %s", strerror(errno));
+	while (r == 0 && (m = getmntent(mounts)))
+		if (strcmp(m->mnt_type, "cgroup2") == 0 &&
+		    mount(NULL, m->mnt_dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+			r = err_set(e, errno, "cannot make %s read-only: %s", m->mnt_dir, strerror(errno));
+	(void)endmntent(mounts);
+	return r;
+}
+
 static int become(const char *name, struct err *e)
 {
 	struct passwd *p = getpwnam(name);
@@ -125,6 +154,8 @@ int jail_enter(const struct jail *j, struct err *e)
 
 	if (r == 0 && close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		r = err_set(e, errno, "close_range: %s", strerror(errno));
+	if (r == 0)
+		r = close_cgroupfs(j->keep_caps, e);
 	/* Groups and user need capabilities that stay; the bounding set needs them before the user is gone. */
 	if (r == 0)
 		r = drop_caps(j->keep_caps, e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * jail.h: what `purse run` does to its child between fork and exec: into the cgroup, inherited descriptors closed (a socket made
- * elsewhere keeps its maker's identity), the capabilities dropped that reach the network past the gate, another user if
+ * elsewhere keeps its maker's identity), cgroup file systems read-only, the capabilities dropped that reach the network past the gate, another user if
  * asked for, certificates in the environment.
  */
 #ifndef PURSE_CTL_JAIL_H
