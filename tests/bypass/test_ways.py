@@ -69,6 +69,14 @@ WAYS = {
 }
 
 
+# A hello that comes late, at an address that is not listed: by then nobody would look.
+WAYS["an LLM name said after a silence"] = ("""import ssl
+    c = ssl.create_default_context(); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
+    s = socket.create_connection(('198.51.100.99', 443), timeout=5); time.sleep(6)
+    try: c.wrap_socket(s, server_hostname='api.openai.com'); return 'handshake'
+    except (ssl.SSLError, OSError): return 'captured'""", "captured")
+
+
 def connections(w):
     return sum("conn" in r for r in w.records())
 

@@ -126,12 +126,13 @@ static void sniff_readable(struct conn *c)
 	}
 }
 
-/* Silence: protocols where the server speaks first. Harmless towards other addresses. */
+/*
+ * Silence is no way through, whatever the address: a connection that was handed on unread could send its ClientHello later, with an LLM's
+ * name, to an address that is not listed. Protocols where the server speaks first have no place on captured ports.
+ */
 static void sniff_timeout(struct conn *c)
 {
-	if (is_llm_address(c) || buf_len(&c->in))
-		return refuse(c, "no complete TLS ClientHello within 5 s");
-	splice_begin(c, "");
+	refuse(c, "no complete TLS ClientHello within 5 s");
 }
 
 const struct stage stage_sniff = { .name = "sniff", .readable = sniff_readable, .timeout = sniff_timeout };
