@@ -101,6 +101,7 @@ struct exchange {
 	bool up_ended;  /* the provider ended it, one way or the other */
 	bool timed_out; /* the provider was silent for too long */
 	bool up_paused;
+	bool was_paused; /* the agent read slower than the provider wrote, once: time alone bounds what was made */
 	bool is_events;          /* the answer is an event stream */
 	struct tail tail;        /* of the events that were passed on */
 	int64_t alone_until_ns;  /* boot clock; the agent is gone, the stream is read for so long; 0 = as long as it takes */

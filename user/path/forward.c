@@ -125,7 +125,7 @@ static void pass_on(struct exchange *x, const void *p, size_t n)
 	if (!x->serve->body(x, p, n))
 		return exchange_agent_lost(x);
 	if (!x->up_paused && x->serve->queued(x) > CONN_OUT_HIGH) {
-		x->up_paused = true;
+		x->up_paused = x->was_paused = true;
 		upstream_pause(x->up, true);
 	}
 }

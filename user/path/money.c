@@ -17,7 +17,7 @@
 #include "path/money_wire.h"
 
 /* The owner answers in microseconds; one that is silent for so long is as good as dead, and our slots are safe with its successor. */
-#define ANSWER_S 20
+#define ANSWER_S 90
 
 struct money {
 	pthread_rwlock_t moving; /* read: a verb runs; written: the money moves */

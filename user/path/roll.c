@@ -89,7 +89,8 @@ void roll_saw(struct exchange *x, bool all_read)
 {
 	if (!x->rolls)
 		return;
-	bool hidden = x->report.reasoning_hidden || !x->meter || !meter_sees_text(x->meter);
+	/* Once paused, bytes may wait anywhere between here and the provider: what was read says no more what was made. */
+	bool hidden = x->report.reasoning_hidden || x->was_paused || !x->meter || !meter_sees_text(x->meter);
 	bound_saw(&x->bound, x->report.output_bytes, x->meter ? meter_events(x->meter) : 0, hidden, all_read, clock_boot_ns());
 }
 

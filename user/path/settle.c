@@ -113,10 +113,11 @@ static nanousd estimate(const struct exchange *x, const struct price *p, enum se
 
 	if (rule == SETTLE_HOLD)
 		return x->held;
-	/* What was thought unseen is held by time: no more can have been made. */
-	if (!input_only && x->rolls && thinks_unseen(x) && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
+	/* What was thought unseen, or waits unread since the agent reads slowly, is held by time: no more can have been made. */
+	if (!input_only && x->rolls && (thinks_unseen(x) || x->was_paused) && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
 		return cost < x->held ? cost : x->held;
-	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes, !input_only && r->reasoning_hidden, x->held, &cost))
+	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes, !input_only && (r->reasoning_hidden || x->was_paused),
+			  x->held, &cost))
 		return x->held;
 	return cost;
 }
