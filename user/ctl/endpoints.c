@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* endpoints.c: see endpoints.h. DNS is asked through base/loop.h, proofs come from proof.h; endpoints_table.c keeps what they say. */
+/* endpoints.c: see endpoints.h. DNS is asked through base/loop.h, proofs come from endpoint_proof.h; endpoints_table.c keeps what they say. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>

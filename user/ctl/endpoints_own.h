@@ -11,7 +11,7 @@
 #include "base/addr.h"
 #include "ctl/config.h"
 #include "ctl/endpoints.h"
-#include "ctl/proof.h"
+#include "ctl/endpoint_proof.h"
 
 #define ENDPOINTS_INBOX_MAX 64
 

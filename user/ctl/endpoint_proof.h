@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * proof.h: does this address really serve this name? Asked by a TLS handshake from the daemon, verified in full like a call to the provider;
+ * endpoint_proof.h: does this address really serve this name? Asked by a TLS handshake from the daemon, verified in full like a call to the provider;
  * not a byte of HTTP is sent. Agents cause these questions, so they are bounded in every way: how many wait, how many at a time,
  * how often, and a name that an address does not serve is not asked for again for some minutes.
  * For one loop's thread only.
  */
-#ifndef PURSE_CTL_PROOF_H
-#define PURSE_CTL_PROOF_H
+#ifndef PURSE_CTL_ENDPOINT_PROOF_H
+#define PURSE_CTL_ENDPOINT_PROOF_H
 
 #include "terms.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* proof.c: see proof.h. A ring of those that wait, a few slots for those under way, a ring of failures. */
-#include "ctl/proof.h"
+/* endpoint_proof.c: see endpoint_proof.h. A ring of those that wait, a few slots for those under way, a ring of failures. */
+#include "ctl/endpoint_proof.h"
 
 #include <errno.h>
 #include <netinet/in.h>

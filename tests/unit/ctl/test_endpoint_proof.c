@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_proof.c: handshakes with servers of the test's own on loopback: who proves a name, who does not, and every bound. */
+/* test_endpoint_proof.c: handshakes with servers of the test's own on loopback: who proves a name, who does not, and every bound. */
 #include "../wire/certs.h"
 
 #include <arpa/inet.h>
@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/loop.h"
-#include "ctl/proof.h"
+#include "ctl/endpoint_proof.h"
 #include "wire/tls.h"
 
 struct server {
