@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/jsonw.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "ctl/records.h"
@@ -160,6 +161,35 @@ int cli_print_json(const struct client_answer *a)
 	if (n > 0 && buf_ptr(&a->body)[n - 1] != '\n')
 		(void)putchar('\n');
 	return fflush(stdout) ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
+}
+
+int cli_get(struct cli *cli, const char *target, struct client_answer *ret, bool *ret_done)
+{
+	int exit_code = cli_call(cli, "GET", target, NULL, ret);
+
+	*ret_done = exit_code || cli->json;
+	if (exit_code == PURSE_EXIT_OK && cli->json) {
+		exit_code = cli_print_json(ret);
+		client_answer_done(ret);
+	}
+	return exit_code;
+}
+
+void cli_json_begin(struct jsonw *w, struct client_answer *a)
+{
+	*a = (struct client_answer){ 0 };
+	buf_init(&a->body, CTL_ANSWER_MAX);
+	jsonw_init(w, &a->body);
+	jsonw_object(w, NULL);
+}
+
+int cli_json_print(struct jsonw *w, struct client_answer *a)
+{
+	jsonw_close(w);
+	int exit_code = jsonw_end(w) < 0 ? PURSE_EXIT_FAILURE : cli_print_json(a);
+
+	client_answer_done(a);
+	return exit_code;
 }
 
 const char *cli_usd(const char *amount, char *mem, size_t size)

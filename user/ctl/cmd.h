@@ -45,10 +45,16 @@ int cli_config(struct cli *cli);
 int cli_config_load(struct cli *cli, struct err *e); /* the same, for those who tell it in their own way */
 /* A call that has to succeed: anything else is printed and becomes the exit code. Then client_answer_done. */
 int cli_call(struct cli *cli, const char *method, const char *target, const char *body, struct client_answer *ret);
+/* GET for showing: with --json the answer is printed as it came, and *ret_done says that this was all. */
+int cli_get(struct cli *cli, const char *target, struct client_answer *ret, bool *ret_done);
 /* Without a daemon: its ledger, to read only. Then ledger_close. */
 int cli_peek_ledger(struct cli *cli, struct ledger **ret);
 /* The answer as it came, with a line end. */
 int cli_print_json(const struct client_answer *a);
+/* A JSON object of a command's own making: begun here, filled by the caller, closed and printed there. */
+struct jsonw;
+void cli_json_begin(struct jsonw *w, struct client_answer *a);
+int cli_json_print(struct jsonw *w, struct client_answer *a); /* frees a; an exit code */
 /* "0.0123" -> "$0.0123"; "" -> "-". mem >= 32. */
 const char *cli_usd(const char *amount, char *mem, size_t size);
 int64_t cli_now_s(void);

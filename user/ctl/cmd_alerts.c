@@ -47,15 +47,11 @@ static int list(struct cli *cli)
 	struct client_answer a;
 	char name[GATE_NAME_MAX], dropped[24];
 	struct table t;
-	int exit_code = cli_call(cli, "GET", "/v1/alerts", NULL, &a);
+	bool done;
+	int exit_code = cli_get(cli, "/v1/alerts", &a, &done);
 
-	if (exit_code)
+	if (done)
 		return exit_code;
-	if (cli->json) {
-		exit_code = cli_print_json(&a);
-		client_answer_done(&a);
-		return exit_code;
-	}
 	table_init(&t, heads, 4, 0);
 	int r = records_read(&a.body, "fired[]", fields, sizeof(fields) / sizeof(fields[0]), show, &t);
 

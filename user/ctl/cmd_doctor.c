@@ -191,12 +191,10 @@ static bool is_well(const struct visit *v)
 
 static void print_json(const struct visit *v)
 {
-	struct client_answer a = { 0 };
+	struct client_answer a;
 	struct jsonw w;
 
-	buf_init(&a.body, 1 << 20);
-	jsonw_init(&w, &a.body);
-	jsonw_object(&w, NULL);
+	cli_json_begin(&w, &a);
 	jsonw_bool(&w, "ok", is_well(v));
 	jsonw_array(&w, "checks");
 	for (size_t i = 0; i < v->n; i++) {
@@ -207,10 +205,7 @@ static void print_json(const struct visit *v)
 		jsonw_close(&w);
 	}
 	jsonw_close(&w);
-	jsonw_close(&w);
-	if (jsonw_end(&w) == 0)
-		(void)cli_print_json(&a);
-	client_answer_done(&a);
+	(void)cli_json_print(&w, &a);
 }
 
 static void print_table(const struct visit *v)

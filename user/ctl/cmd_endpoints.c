@@ -75,14 +75,9 @@ int cmd_endpoints(struct cli *cli, const struct command *self, char **argv)
 
 	if (done)
 		return exit_code;
-	exit_code = cli_call(cli, "GET", "/v1/endpoints", NULL, &a);
-	if (exit_code)
+	exit_code = cli_get(cli, "/v1/endpoints", &a, &done);
+	if (done)
 		return exit_code;
-	if (cli->json) {
-		exit_code = cli_print_json(&a);
-		client_answer_done(&a);
-		return exit_code;
-	}
 	table_init(&hosts, host_heads, 4, 0);
 	table_init(&addresses, address_heads, 6, 0);
 	int r = records_read(&a.body, "endpoints[]", host_fields, H_COUNT, show_host, &hosts);

@@ -138,20 +138,8 @@ void prices_json(struct jsonw *w, const char *key, const struct price *p)
 
 static void json_begin(struct jsonw *w, struct client_answer *a)
 {
-	*a = (struct client_answer){ 0 };
-	buf_init(&a->body, CTL_ANSWER_MAX);
-	jsonw_init(w, &a->body);
-	jsonw_object(w, NULL);
+	cli_json_begin(w, a);
 	jsonw_cstr(w, "unit", "USD per million tokens, milliseconds or characters; per thousand of anything else");
-}
-
-static int json_print(struct jsonw *w, struct client_answer *a)
-{
-	jsonw_close(w);
-	int exit_code = jsonw_end(w) < 0 ? PURSE_EXIT_FAILURE : cli_print_json(a);
-
-	client_answer_done(a);
-	return exit_code;
 }
 
 /* ---- the list */
@@ -195,7 +183,7 @@ static int list_json(const struct price_list *l, const char *provider)
 		if (is_wanted(price_list_at(l, i), provider))
 			prices_json(&w, NULL, price_list_at(l, i));
 	jsonw_close(&w);
-	return json_print(&w, &a);
+	return cli_json_print(&w, &a);
 }
 
 static int list_table(const struct price_list *l, const char *provider)
@@ -257,34 +245,14 @@ static int print_own_form(const struct price *const *prices, size_t n)
 	return r < 0 ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
 }
 
-static int show(struct cli *cli, const struct price_list *l, const char *model, const char *provider, int64_t at_s)
+static int show_one(struct cli *cli, const struct price_list *l, const struct price *p, struct jsonw *w)
 {
-	const char *providers[PROVIDERS_MAX];
-	size_t n = providers_of(l, provider, providers), found = 0;
-	struct client_answer a;
-	struct jsonw w;
-	int exit_code = PURSE_EXIT_OK;
-
-	if (cli->json) {
-		json_begin(&w, &a);
-		jsonw_array(&w, "prices");
-	}
-	for (size_t i = 0; i < n && !exit_code; i++) {
-		const struct price *p = price_find(l, providers[i], model, at_s);
-
-		if (!p)
-			continue;
-		found++;
-		if (cli->json)
-			prices_json(&w, NULL, p);
-		else
-			exit_code = print_own_form(&p, 1);
-	}
-	if (cli->json) {
-		jsonw_close(&w);
-		exit_code = json_print(&w, &a);
-	}
-	return found ? exit_code : not_listed(model, provider);
+	(void)cli;
+	(void)l;
+	if (!w)
+		return print_own_form(&p, 1);
+	prices_json(w, NULL, p);
+	return PURSE_EXIT_OK;
 }
 
 /* ---- history: what the list says by date, and what the ledger was charged at */
@@ -428,7 +396,17 @@ static int history_of(struct cli *cli, const struct price_list *l, const struct 
 	return exit_code;
 }
 
-static int history(struct cli *cli, const struct price_list *l, const char *model, const char *provider, int64_t at_s)
+/* ---- one model at every provider that has it, or at one */
+
+struct view {
+	const char *list; /* what the JSON calls them */
+	int (*one)(struct cli *cli, const struct price_list *l, const struct price *p, struct jsonw *w); /* w NULL = for people */
+};
+static const struct view view_prices = { .list = "prices", .one = show_one };
+static const struct view view_history = { .list = "models", .one = history_of };
+
+static int look(struct cli *cli, const struct price_list *l, const char *model, const char *provider, int64_t at_s,
+		const struct view *view)
 {
 	const char *providers[PROVIDERS_MAX];
 	size_t n = providers_of(l, provider, providers), found = 0;
@@ -438,19 +416,19 @@ static int history(struct cli *cli, const struct price_list *l, const char *mode
 
 	if (cli->json) {
 		json_begin(&w, &a);
-		jsonw_array(&w, "models");
+		jsonw_array(&w, view->list);
 	}
 	for (size_t i = 0; i < n && !exit_code; i++) {
 		const struct price *p = price_find(l, providers[i], model, at_s);
 
-		if (p) {
-			found++;
-			exit_code = history_of(cli, l, p, cli->json ? &w : NULL);
-		}
+		if (!p)
+			continue;
+		found++;
+		exit_code = view->one(cli, l, p, cli->json ? &w : NULL);
 	}
 	if (cli->json) {
 		jsonw_close(&w);
-		int printed = json_print(&w, &a);
+		int printed = cli_json_print(&w, &a);
 
 		exit_code = exit_code ? exit_code : printed;
 	}
@@ -493,9 +471,9 @@ int cmd_prices(struct cli *cli, const struct command *self, char **argv)
 	if (exit_code)
 		return exit_code;
 	if (is_show)
-		exit_code = show(cli, l, args.words[1], f.provider, f.at_s);
+		exit_code = look(cli, l, args.words[1], f.provider, f.at_s, &view_prices);
 	else if (is_history)
-		exit_code = history(cli, l, args.words[1], f.provider, f.at_s);
+		exit_code = look(cli, l, args.words[1], f.provider, f.at_s, &view_history);
 	else
 		exit_code = cli->json ? list_json(l, f.provider) : list_table(l, f.provider);
 	price_list_unref(l);

@@ -275,14 +275,12 @@ static void say_json(struct job *j, bool applied)
 {
 	static const char *const kinds[IMPORT_NOTE_COUNT] = { "not_mapped", "skipped", "flagged", "derived" };
 	size_t counts[IMPORT_NOTE_COUNT] = { 0 };
-	struct client_answer a = { 0 };
+	struct client_answer a;
 	struct jsonw w;
 
 	for (size_t i = 0; i < price_import_notes(j->im); i++)
 		counts[price_import_note(j->im, i)->kind]++;
-	buf_init(&a.body, CTL_ANSWER_MAX);
-	jsonw_init(&w, &a.body);
-	jsonw_object(&w, NULL);
+	cli_json_begin(&w, &a);
 	jsonw_cstr(&w, "format", price_import_format(j->im) == IMPORT_LITELLM ? "litellm" : "genai-prices");
 	jsonw_i64(&w, "models", (int64_t)price_import_models(j->im));
 	jsonw_i64(&w, "imported", (int64_t)j->n);
@@ -307,10 +305,7 @@ static void say_json(struct job *j, bool applied)
 		jsonw_close(&w);
 	}
 	jsonw_close(&w);
-	jsonw_close(&w);
-	if (jsonw_end(&w) == 0)
-		(void)cli_print_json(&a);
-	client_answer_done(&a);
+	(void)cli_json_print(&w, &a);
 }
 
 /* ---- the one question */

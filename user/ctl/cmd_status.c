@@ -264,14 +264,9 @@ int cmd_status(struct cli *cli, const struct command *self, char **argv)
 
 	if (done)
 		return exit_code;
-	exit_code = cli_call(cli, "GET", "/v1/status", NULL, &a);
-	if (exit_code)
+	exit_code = cli_get(cli, "/v1/status", &a, &done);
+	if (done)
 		return exit_code;
-	if (cli->json) {
-		exit_code = cli_print_json(&a);
-		client_answer_done(&a);
-		return exit_code;
-	}
 	int r = records_read(&a.body, NULL, daemon_fields, D_COUNT, show_daemon, NULL);
 	if (r == 0)
 		r = show_namespaces(&a.body);

@@ -45,7 +45,7 @@ static int files_of(struct cli *cli, char *root, char *bundle, size_t size)
 static int trust_env(struct cli *cli)
 {
 	char root[1300], bundle[1300];
-	struct client_answer a = { 0 };
+	struct client_answer a;
 	struct jsonw w;
 	int exit_code = files_of(cli, root, bundle, sizeof(root));
 
@@ -56,17 +56,12 @@ static int trust_env(struct cli *cli)
 			(void)printf("export %s='%s'\n", trust_var_at(i)->name, trust_var_at(i)->root_alone ? root : bundle);
 		return PURSE_EXIT_OK;
 	}
-	buf_init(&a.body, 65536);
-	jsonw_init(&w, &a.body);
-	jsonw_object(&w, NULL);
+	cli_json_begin(&w, &a);
 	jsonw_object(&w, "env");
 	for (size_t i = 0; trust_var_at(i); i++)
 		jsonw_cstr(&w, trust_var_at(i)->name, trust_var_at(i)->root_alone ? root : bundle);
 	jsonw_close(&w);
-	jsonw_close(&w);
-	exit_code = jsonw_end(&w) < 0 ? PURSE_EXIT_FAILURE : cli_print_json(&a);
-	client_answer_done(&a);
-	return exit_code;
+	return cli_json_print(&w, &a);
 }
 
 static int trust_show(struct cli *cli)
@@ -75,15 +70,11 @@ static int trust_show(struct cli *cli)
 	char mem[1300];
 	struct client_answer a;
 	struct table t;
-	int exit_code = cli_call(cli, "GET", "/v1/trust", NULL, &a);
+	bool done;
+	int exit_code = cli_get(cli, "/v1/trust", &a, &done);
 
-	if (exit_code)
+	if (done)
 		return exit_code;
-	if (cli->json) {
-		exit_code = cli_print_json(&a);
-		client_answer_done(&a);
-		return exit_code;
-	}
 	record_field(&a.body, "fingerprint", mem, sizeof(mem));
 	(void)printf("root         SHA-256 %s\n", mem);
 	record_field(&a.body, "not_after", mem, sizeof(mem));

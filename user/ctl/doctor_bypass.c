@@ -121,12 +121,10 @@ static size_t count_open(const struct bypass *b, bool needs_nothing)
 
 static void print_json(const struct bypass *b)
 {
-	struct client_answer a = { 0 };
+	struct client_answer a;
 	struct jsonw w;
 
-	buf_init(&a.body, 1 << 20);
-	jsonw_init(&w, &a.body);
-	jsonw_object(&w, NULL);
+	cli_json_begin(&w, &a);
 	jsonw_bool(&w, "ok", count_open(b, true) == 0);
 	jsonw_array(&w, "ways");
 	for (size_t i = 0; i < b->n; i++) {
@@ -139,10 +137,7 @@ static void print_json(const struct bypass *b)
 		jsonw_close(&w);
 	}
 	jsonw_close(&w);
-	jsonw_close(&w);
-	if (jsonw_end(&w) == 0)
-		(void)cli_print_json(&a);
-	client_answer_done(&a);
+	(void)cli_json_print(&w, &a);
 }
 
 static void print_table(const struct bypass *b)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* route.c: the table of control requests and how one is found; small answers that need no other file. */
 #include "ctl/route.h"
+#include "ctl_abi.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -109,6 +110,19 @@ const struct route *route_find(struct request *r, bool is_owner, struct answer *
 }
 
 /* ---- answers */
+
+void answer_begin(struct jsonw *w, struct answer *a)
+{
+	jsonw_init(w, a->body);
+	jsonw_object(w, NULL);
+}
+
+void answer_finish(struct jsonw *w, struct answer *a)
+{
+	jsonw_close(w);
+	if (jsonw_end(w) < 0)
+		answer_refuse(a, 500, "the answer is longer than %d MiB; ask for less of it", CTL_ANSWER_MAX >> 20);
+}
 
 void answer_refuse(struct answer *a, int status, const char *fmt, ...)
 {

@@ -54,6 +54,10 @@ struct route {
 const struct route *route_find(struct request *r, bool is_owner, struct answer *a);
 const struct route *route_at(size_t i); /* NULL = end */
 
+/* The one JSON object that an answer is: begun here, filled by the route, closed there (500 if it did not fit into its bounds). */
+struct jsonw;
+void answer_begin(struct jsonw *w, struct answer *a);
+void answer_finish(struct jsonw *w, struct answer *a);
 /* {"error":{"message":"…"}} with the status that fits the errno. */
 void answer_error(struct answer *a, int ret, const struct err *e);
 void answer_refuse(struct answer *a, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

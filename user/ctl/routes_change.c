@@ -49,14 +49,11 @@ static void answer_done(struct answer *a, const char *name, const char *note)
 {
 	struct jsonw w;
 
-	jsonw_init(&w, a->body);
-	jsonw_object(&w, NULL);
+	answer_begin(&w, a);
 	jsonw_cstr(&w, "name", name);
 	if (note && note[0])
 		jsonw_cstr(&w, "note", note);
-	jsonw_close(&w);
-	if (jsonw_end(&w) < 0)
-		answer_refuse(a, 500, "out of memory");
+	answer_finish(&w, a);
 }
 
 static bool take_name(const struct request *r, char *ret, struct answer *a)
@@ -87,14 +84,12 @@ static void add(const struct control *c, const struct request *r, struct answer 
 		answer_done(a, change.name, NULL);
 		return;
 	}
-	jsonw_init(&w, a->body);
-	jsonw_object(&w, NULL);
+	answer_begin(&w, a);
 	jsonw_cstr(&w, "name", v.name);
 	jsonw_cstr(&w, "cgroup", v.cgroup);
 	jsonw_cstr(&w, "cgroup_dir", v.dir);
 	jsonw_i64(&w, "cgroup_id", (int64_t)v.cgroup_id);
-	jsonw_close(&w);
-	(void)jsonw_end(&w);
+	answer_finish(&w, a);
 }
 
 static void set(const struct control *c, const struct request *r, struct answer *a, bool is_agent)

@@ -90,8 +90,7 @@ void route_endpoints(const struct control *c, const struct request *r, struct an
 	struct endpoints_counts n;
 
 	endpoints_count(c->endpoints, &n);
-	jsonw_init(&w, a->body);
-	jsonw_object(&w, NULL);
+	answer_begin(&w, a);
 	jsonw_array(&w, "endpoints");
 	endpoints_each(c->endpoints, put_host, &wr);
 	jsonw_close(&w);
@@ -111,5 +110,5 @@ void route_endpoints(const struct control *c, const struct request *r, struct an
 	jsonw_i64(&w, "failed", (int64_t)n.failed);
 	jsonw_i64(&w, "dropped", (int64_t)n.dropped);
 	jsonw_close(&w);
-	jsonw_close(&w);
+	answer_finish(&w, a);
 }

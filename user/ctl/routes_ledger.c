@@ -243,11 +243,8 @@ void route_ledger_prune(const struct control *c, const struct request *r, struct
 		answer_error(a, ret, &e);
 		return;
 	}
-	jsonw_init(&w, a->body);
-	jsonw_object(&w, NULL);
+	answer_begin(&w, a);
 	jsonw_i64(&w, "calls", (int64_t)done.calls);
 	jsonw_usd(&w, "cost", done.cost);
-	jsonw_close(&w);
-	if (jsonw_end(&w) < 0)
-		answer_refuse(a, 500, "out of memory");
+	answer_finish(&w, a);
 }

@@ -19,19 +19,6 @@
 #include "spend/budget.h"
 #include "wire/ca.h"
 
-static void begin(struct jsonw *w, struct answer *a)
-{
-	jsonw_init(w, a->body);
-	jsonw_object(w, NULL);
-}
-
-static void finish(struct jsonw *w, struct answer *a)
-{
-	jsonw_close(w);
-	if (jsonw_end(w) < 0)
-		answer_refuse(a, 500, "the answer is longer than %d MiB; ask for less of it", CTL_ANSWER_MAX >> 20);
-}
-
 /* ---- gate, trust */
 
 void route_gate(const struct control *c, const struct request *r, struct answer *a)
@@ -43,7 +30,7 @@ void route_gate(const struct control *c, const struct request *r, struct answer 
 
 	c->describe(c->daemon, &v);
 	gate_counters(c->gate, counters);
-	begin(&w, a);
+	answer_begin(&w, a);
 	jsonw_bool(&w, "links_ok", v.gate_ok);
 	jsonw_cstr(&w, "problem", v.gate_text[0] ? v.gate_text : NULL);
 	jsonw_i64(&w, "heartbeat_age_ms", (clock_boot_ns() - (int64_t)s->heartbeat_ns) / 1000000);
@@ -55,7 +42,7 @@ void route_gate(const struct control *c, const struct request *r, struct answer 
 	for (int i = 0; i < GATE_COUNT_COUNT; i++)
 		jsonw_i64(&w, gate_counter_name((enum gate_counter)i), (int64_t)counters[i]);
 	jsonw_close(&w);
-	finish(&w, a);
+	answer_finish(&w, a);
 }
 
 void route_trust(const struct control *c, const struct request *r, struct answer *a)
@@ -65,7 +52,7 @@ void route_trust(const struct control *c, const struct request *r, struct answer
 	struct jsonw w;
 
 	ca_describe(c->ca, fingerprint, sizeof(fingerprint), &not_after_s);
-	begin(&w, a);
+	answer_begin(&w, a);
 	jsonw_cstr(&w, "fingerprint", fingerprint);
 	jsonw_cstr(&w, "not_after", units_show_time(not_after_s * 1000000000, false, mem, sizeof(mem)));
 	(void)snprintf(path, sizeof(path), "%s/root.pem", c->trust_dir);
@@ -77,7 +64,7 @@ void route_trust(const struct control *c, const struct request *r, struct answer
 		for (size_t j = 0; j < c->config->providers.v[i].hosts.n; j++)
 			jsonw_cstr(&w, NULL, c->config->providers.v[i].hosts.v[j]);
 	jsonw_close(&w);
-	finish(&w, a);
+	answer_finish(&w, a);
 }
 
 /* ---- events */
@@ -100,8 +87,8 @@ void route_lease(const struct control *c, const struct request *r, struct answer
 {
 	struct jsonw w;
 
-	begin(&w, a);
+	answer_begin(&w, a);
 	jsonw_i64(&w, "pid", getpid());
-	finish(&w, a);
+	answer_finish(&w, a);
 	a->length = ANSWER_LEASE;
 }

@@ -255,19 +255,6 @@ static bool put_endpoint(void *ctx, size_t i, const struct endpoint_view *v)
 	return true;
 }
 
-static void begin(struct jsonw *w, struct answer *a)
-{
-	jsonw_init(w, a->body);
-	jsonw_object(w, NULL);
-}
-
-static void finish(struct jsonw *w, struct answer *a)
-{
-	jsonw_close(w);
-	if (jsonw_end(w) < 0)
-		answer_refuse(a, 500, "the answer is longer than %d MiB", CTL_ANSWER_MAX >> 20);
-}
-
 static bool is_healthy(const struct daemon_view *v)
 {
 	return v->path_alive && v->beating && v->gate_ok && v->ledger_healthy;
@@ -322,7 +309,7 @@ void route_status(const struct control *c, const struct request *r, struct answe
 	struct writing wr = { .w = &w, .c = c, .now_s = clock_realtime_ns() / SECOND_NS };
 
 	c->describe(c->daemon, &v);
-	begin(&w, a);
+	answer_begin(&w, a);
 	put_daemon(&w, c, &v);
 	put_namespaces(&w, c, &v);
 	jsonw_array(&w, "agents");
@@ -334,7 +321,7 @@ void route_status(const struct control *c, const struct request *r, struct answe
 	jsonw_array(&w, "endpoints");
 	endpoints_each(c->endpoints, put_endpoint, &wr);
 	jsonw_close(&w);
-	finish(&w, a);
+	answer_finish(&w, a);
 }
 
 void route_health(const struct control *c, const struct request *r, struct answer *a)
@@ -343,8 +330,8 @@ void route_health(const struct control *c, const struct request *r, struct answe
 	struct jsonw w;
 
 	c->describe(c->daemon, &v);
-	begin(&w, a);
+	answer_begin(&w, a);
 	jsonw_bool(&w, "healthy", is_healthy(&v));
-	finish(&w, a);
+	answer_finish(&w, a);
 	a->status = is_healthy(&v) ? 200 : 503;
 }
