@@ -584,7 +584,6 @@ static void beat(struct daemon *d)
 static void verify(struct daemon *d)
 {
 	bool was_ok = d->gate_ok;
-	struct err why;
 
 	/* Programs are being put in the place of ours. */
 	if (upgrade_is_meeting(d->upgrade))
@@ -592,9 +591,8 @@ static void verify(struct daemon *d)
 	d->gate_ok = gate_verify(d->gate, &d->gate_error) == 0;
 	if (!d->gate_ok) {
 		stop_beating(d);
-		why = d->gate_error;
-		d->gate_problem = why;
-		log_error("daemon", "%s; putting it back", why.text);
+		d->gate_problem = d->gate_error;
+		log_error("daemon", "%s; putting it back", d->gate_problem.text);
 		d->gate_ok = gate_repair(d->gate, &d->gate_error) == 0;
 		d->gate_repairs += d->gate_ok;
 	}
