@@ -14,7 +14,7 @@ reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
 
 crash_test=tests/unit/spend/test_replay # kills itself at the named points, which only that build has
-mapfile -t asan_tests < <(cd tests && ls unit/{base,wire,provider,path,ctl}/test_*.c unit/spend/test_{price,cost,window}.c | sed 's|^|tests/|; s|\.c$||')
+mapfile -t asan_tests < <(cd tests && ls unit/{base,wire,provider,path,ctl}/test_*.c unit/spend/test_{price,cost,window,bound}.c | sed 's|^|tests/|; s|\.c$||')
 mapfile -t fuzz_targets < <(ls tests/fuzz/fuzz_*.c | sed 's|\.c$||')
 
 say() { printf '\n== %s\n' "$*"; }

@@ -14,7 +14,8 @@
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "provider/provider.h"
-#include "spend/cost.h"
+#include "spend/bound.h"
+#include "spend/cost_ask.h"
 
 struct flags {
 	const char *provider, *endpoint;
@@ -142,70 +143,30 @@ static int find_provider(struct cli *cli, const struct flags *f, struct json *j,
 	return r;
 }
 
-/* ---- the same bounds as path/reserve.c makes of an ask */
+/* ---- what the daemon would hold */
 
 static int bounds_of(struct estimate *s, int64_t now_s, struct err *e)
 {
-	const struct ask *a = &s->ask;
-	int64_t output = -1;
+	int r = cost_ask_bounds(&s->ask, &s->bounds, e);
 
-	if (a->unbounded_tools || a->max_searches < 0 || a->max_file_searches < 0 || a->max_code_sessions < 0)
-		return err_set(e, ERANGE, "the tools of this request may loop without a bound: the daemon would refuse it; declare one "
-			       "(max_tool_calls, max_uses)");
-	if (a->max_output >= 0 && __builtin_mul_overflow(a->max_output, a->choices, &output))
-		return err_set(e, ERANGE, "the output bound is out of range");
-	s->bounds = (struct cost_bounds){
-		.input = a->body_bytes + a->extra_input_tokens,
-		.input_is_model_max = a->input_hidden,
-		.passes = a->passes,
-		.output = output,
-		.choices = a->choices,
-		.cache_write = a->cache_write,
-		.cache_write_1h = a->cache_write_1h,
-		.audio = a->audio,
-		.web_searches = a->max_searches,
-		.file_searches = a->max_file_searches,
-		.code_sessions = a->max_code_sessions,
-		.images = a->images,
-		.characters = a->characters,
-		.audio_ms = a->audio_ms,
-		.terms = {
-			.tier = a->tier,
-			.fast = a->fast,
-			.geo = a->geo,
-			.multiplier_pct = (int)s->provider->price_percent,
-			.at_s = now_s,
-			.image_quality = a->image_quality,
-			.image_size = a->image_size,
-		},
-	};
+	if (r < 0)
+		return err_prefix(e, r, "the daemon would refuse this");
+	s->bounds.terms.multiplier_pct = (int)s->provider->price_percent;
+	s->bounds.terms.at_s = now_s;
 	return 0;
 }
 
-static int64_t output_most(const struct estimate *s)
-{
-	int64_t all;
-
-	if (s->bounds.output >= 0)
-		return s->bounds.output;
-	if (s->price->max_output < 0 || __builtin_mul_overflow(s->price->max_output, s->ask.choices, &all))
-		return -1;
-	return all;
-}
-
-/* A stream starts with what can be made until a cancel would be noticed: rate x 1.25 s (docs/holds.md). */
-#define SLICE_MS 1250
-
+/* What a stream starts with. -1 = its whole ceiling. */
 static void first_hold(struct estimate *s)
 {
 	struct cost_bounds b = s->bounds;
-	int64_t slice;
+	struct bound bound;
 
 	s->first = -1;
-	if (!s->ask.stream || s->provider->output_rate <= 0 || s->ask.audio || s->ask.output_bursts || s->output < 0 || s->ask.answer_is_media ||
-	    __builtin_mul_overflow(s->provider->output_rate * SLICE_MS / 1000, s->ask.choices, &slice))
+	if (s->output < 0 || !cost_ask_rolls(s->endpoint, &s->ask, s->provider->output_rate))
 		return;
-	b.output = slice < s->output ? slice : s->output;
+	bound_init(&bound, s->provider->output_rate, s->ask.choices, s->output);
+	b.output = bound_tokens(&bound, 0);
 	if (cost_ceiling(s->price, &b, &s->first, NULL) < 0 || s->first >= s->ceiling)
 		s->first = -1;
 }
@@ -224,7 +185,7 @@ static int fill(struct estimate *s, int64_t now_s, struct err *e)
 	r = r < 0 ? r : cost_ceiling(s->price, &s->bounds, &s->ceiling, e);
 	if (r < 0)
 		return r;
-	s->output = output_most(s);
+	s->output = cost_output_most(s->price, &s->bounds);
 	s->tokens = (s->ask.body_bytes + 3) / 4;
 	if (s->price->max_input >= 0 && s->tokens > s->price->max_input)
 		s->tokens = s->price->max_input;
@@ -240,13 +201,11 @@ static int show_json(const struct estimate *s)
 {
 	const struct usage none = { 0 };
 	char name[128];
-	struct client_answer a = { 0 };
+	struct client_answer a;
 	struct jsonw w;
 
 	cost_name(s->price, &none, &s->bounds.terms, name, sizeof(name));
-	buf_init(&a.body, CTL_ANSWER_MAX);
-	jsonw_init(&w, &a.body);
-	jsonw_object(&w, NULL);
+	cli_json_begin(&w, &a);
 	jsonw_cstr(&w, "provider", s->provider->name);
 	jsonw_cstr(&w, "endpoint", units_endpoint_names[s->endpoint]);
 	jsonw_cstr(&w, "model", s->ask.model);
@@ -264,11 +223,7 @@ static int show_json(const struct estimate *s)
 		jsonw_usd(&w, "input_guess_usd", s->input_only);
 	if (s->all >= 0)
 		jsonw_usd(&w, "full_answer_guess_usd", s->all);
-	jsonw_close(&w);
-	int exit_code = jsonw_end(&w) < 0 ? PURSE_EXIT_FAILURE : cli_print_json(&a);
-
-	client_answer_done(&a);
-	return exit_code;
+	return cli_json_print(&w, &a);
 }
 
 static void line(const char *what, nanousd amount, const char *why)

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "path/roll.h"
+#include "spend/cost_ask.h"
 
 /* A smaller answer than this is of no use to anybody. */
 #define CLAMP_FLOOR 16
@@ -45,7 +46,7 @@ static bool edit_limits(struct exchange *x, int64_t limit)
 
 bool clamp_to(struct exchange *x, nanousd most)
 {
-	int64_t full = roll_output_bound(x), least = CLAMP_FLOOR, tokens, limit;
+	int64_t full = cost_output_most(x->price, &x->bounds), least = CLAMP_FLOOR, tokens, limit;
 	nanousd cost;
 
 	if (full <= 0 || x->ask.choices < 1)

@@ -11,7 +11,7 @@
 #define PURSE_PATH_EXCHANGE_H
 
 #include "base/buf.h"
-#include "path/bound.h"
+#include "spend/bound.h"
 #include "path/conn.h"
 #include "path/prefix.h"
 #include "path/tail.h"

@@ -13,64 +13,27 @@
 #include "path/money.h"
 #include "path/prefix_call.h"
 #include "path/roll.h"
+#include "spend/cost_ask.h"
 #include "spend/price.h"
-
-static enum search_context search_context_of(const char *word)
-{
-	static const char *const words[SEARCH_CONTEXT_COUNT] = {
-		[SEARCH_CONTEXT_LOW] = "low", [SEARCH_CONTEXT_MEDIUM] = "medium", [SEARCH_CONTEXT_HIGH] = "high",
-	};
-
-	for (int i = SEARCH_CONTEXT_UNKNOWN + 1; i < SEARCH_CONTEXT_COUNT; i++)
-		if (!strcmp(word, words[i]))
-			return (enum search_context)i;
-	return SEARCH_CONTEXT_UNKNOWN;
-}
 
 static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct err *e)
 {
-	const struct ask *a = &x->ask;
-	int64_t output = -1;
+	int r = cost_ask_bounds(&x->ask, ret, e);
 
-	if (a->unbounded_tools || a->max_searches < 0 || a->max_file_searches < 0 || a->max_code_sessions < 0)
-		return err_set(e, ERANGE, "the tools of this request may loop without a bound; declare one (max_tool_calls, max_uses)");
-	if (a->max_output >= 0 && __builtin_mul_overflow(a->max_output, a->choices, &output))
-		return err_set(e, ERANGE, "the output bound is out of range");
-	*ret = (struct cost_bounds){
-		.input = x->input_bound,
-		.input_is_model_max = a->input_hidden,
-		.passes = a->passes,
-		.output = output,
-		.choices = a->choices,
-		.cache_write = a->cache_write,
-		.cache_write_1h = a->cache_write_1h,
-		.audio = a->audio,
-		.web_searches = a->max_searches,
-		.file_searches = a->max_file_searches,
-		.code_sessions = a->max_code_sessions,
-		.images = a->images,
-		.characters = a->characters,
-		.audio_ms = a->audio_ms,
-		.terms = {
-			.tier = a->tier,
-			.fast = a->fast,
-			.geo = a->geo,
-			.region = x->region,
-			.multiplier_pct = x->provider->multiplier_pct,
-			.at_s = clock_realtime_ns() / 1000000000,
-			.search_context = search_context_of(a->search_context),
-			.image_quality = a->image_quality,
-			.image_size = a->image_size,
-		},
-	};
+	if (r < 0)
+		return r;
+	ret->input = x->input_bound;
+	ret->terms.region = x->region;
+	ret->terms.multiplier_pct = x->provider->multiplier_pct;
+	ret->terms.at_s = clock_realtime_ns() / 1000000000;
 	return 0;
 }
 
 /*
- * A connection that the gate let in only to be told why: nothing of it is forwarded while the account still is at or below its
- * floor, whether or not this call would fit.
+ * What stands against any call of the account, whether or not this one would fit: a pause there or above it and, if credit is asked for, a
+ * window that is at or below its floor. Sets x->refusal.
  */
-static bool still_out_of_credit(struct exchange *x)
+static bool stands_against(struct exchange *x, bool asks_credit)
 {
 	struct money *m = x->worker->env->money;
 	int64_t now_s = clock_realtime_ns() / 1000000000;
@@ -82,7 +45,7 @@ static bool still_out_of_credit(struct exchange *x)
 			(void)snprintf(x->refusal.account, sizeof x->refusal.account, "%s", v.name);
 			return true;
 		}
-		for (int w = 0; w < WINDOW_COUNT; w++) {
+		for (int w = 0; asks_credit && w < WINDOW_COUNT; w++) {
 			const struct window_view *win = &v.windows[w];
 			if (!win->limited || win->limit - win->spent > v.floor)
 				continue;
@@ -98,32 +61,14 @@ static bool still_out_of_credit(struct exchange *x)
 	return false;
 }
 
-/* A paused account gets nothing, also not what is free, on a connection that was there before. */
-static bool is_paused(struct exchange *x)
-{
-	struct money *m = x->worker->env->money;
-	int64_t now_s = clock_realtime_ns() / 1000000000;
-	struct account_view v;
-
-	for (uint32_t a = x->who.flow.account; a && !money_view(m, a, now_s, &v); a = money_find(m, v.parent)) {
-		if (v.paused) {
-			x->refusal = (struct refusal){ .reason = REFUSAL_PAUSED };
-			(void)snprintf(x->refusal.account, sizeof x->refusal.account, "%s", v.name);
-			return true;
-		}
-		if (!v.parent[0])
-			break;
-	}
-	return false;
-}
-
 static enum stepped refused(struct exchange *x)
 {
 	money_count_refusal(x->worker->env->money, x->who.flow.account);
 	return STEP_REFUSED;
 }
 
-static enum stepped reserve_free(struct exchange *x) { return is_paused(x) ? refused(x) : STEP_NEXT; }
+/* A paused account gets nothing, also not what is free, on a connection that was there before. */
+static enum stepped reserve_free(struct exchange *x) { return stands_against(x, false) ? refused(x) : STEP_NEXT; }
 
 /* A regional host has its region in front: us.api.openai.com. What is none has no factor in any price. */
 static void name_region(struct exchange *x)
@@ -169,7 +114,7 @@ static int price_it(struct exchange *x, struct err *e)
 /* For rules on tokens: what the hold is for. */
 int64_t reserve_tokens(const struct exchange *x)
 {
-	int64_t input = x->bounds.input, output = x->rolls ? x->covered : roll_output_bound(x), sum;
+	int64_t input = x->bounds.input, output = x->rolls ? x->covered : cost_output_most(x->price, &x->bounds), sum;
 
 	if (x->price->max_input >= 0 && (x->bounds.input_is_model_max || input > x->price->max_input))
 		input = x->price->max_input;
@@ -254,7 +199,8 @@ enum stepped reserve_run(struct exchange *x)
 	if (price_it(x, &e))
 		return refuse_because(x, REFUSAL_BAD_REQUEST, "%.200s", e.text);
 	fit_in(x, now_ns);
-	if ((x->who.flow.flags & GATE_FLOW_NO_CREDIT) && still_out_of_credit(x))
+	/* A connection that the gate let in only to be told why: nothing of it is forwarded. */
+	if ((x->who.flow.flags & GATE_FLOW_NO_CREDIT) && stands_against(x, true))
 		return refused(x);
 	if (hold_it(x, now_ns))
 		return refused(x);

@@ -10,17 +10,7 @@
 #include "base/log.h"
 #include "path/meter.h"
 #include "path/money.h"
-
-int64_t roll_output_bound(const struct exchange *x)
-{
-	int64_t all;
-
-	if (x->bounds.output >= 0)
-		return x->bounds.output;
-	if (x->price->max_output < 0 || __builtin_mul_overflow(x->price->max_output, x->ask.choices, &all))
-		return -1;
-	return all;
-}
+#include "spend/cost_ask.h"
 
 int roll_cost(const struct exchange *x, int64_t output, nanousd *ret)
 {
@@ -50,24 +40,12 @@ int64_t roll_afforded(const struct exchange *x, nanousd amount, int64_t most)
 	return low;
 }
 
-static bool is_text(enum endpoint e)
-{
-	return e == ENDPOINT_OPENAI_CHAT || e == ENDPOINT_OPENAI_RESPONSES || e == ENDPOINT_OPENAI_COMPLETIONS ||
-	       e == ENDPOINT_ANTHROPIC_MESSAGES;
-}
-
-static bool rolls(const struct exchange *x)
-{
-	/* Sound is not made at the pace of text, and what comes in bursts at none. */
-	return x->ask.stream && is_text(x->endpoint) && x->provider->output_rate > 0 && !x->ask.audio && !x->ask.output_bursts;
-}
-
 void roll_begin(struct exchange *x)
 {
-	int64_t full = roll_output_bound(x);
+	int64_t full = cost_output_most(x->price, &x->bounds);
 	nanousd first;
 
-	if (!rolls(x) || full < 0)
+	if (!cost_ask_rolls(x->endpoint, &x->ask, x->provider->output_rate) || full < 0)
 		return;
 	bound_init(&x->bound, x->provider->output_rate, x->ask.choices, full);
 	bound_saw(&x->bound, 0, 0, x->ask.output_sight != OUTPUT_SHOWN, false, 0);

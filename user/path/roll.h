@@ -21,7 +21,5 @@ bool roll_covers(struct exchange *x);
 int roll_cost(const struct exchange *x, int64_t output, nanousd *ret);
 /* The most output, up to `most`, with which the call costs no more than amount; -1 = none at all. */
 int64_t roll_afforded(const struct exchange *x, nanousd amount, int64_t most);
-/* Output tokens at most by the request's own bound or the model's; -1 = not bounded. */
-int64_t roll_output_bound(const struct exchange *x);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "path/bound.h"
+#include "spend/bound.h"
 
 enum status_class {
 	CLASS_REFUSED,  /* before the work */

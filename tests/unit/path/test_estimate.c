@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "path/bound.h"
+#include "spend/bound.h"
 #include "path/meter.h"
 #include "path/settle_rule.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* bound.c: arithmetic over time and bytes; nothing here knows a price or an exchange. */
-#include "path/bound.h"
+#include "spend/bound.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define UNKNOWN_RATE 500

@@ -10,9 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "path/bound.h"
-#include "path/fingerprint.h"
-#include "path/tail.h"
+#include "spend/bound.h"
 
 #define MS INT64_C(1000000)
 #define S (1000 * MS)
@@ -179,82 +177,12 @@ static void test_no_provider_makes_more_than_is_held(void **state)
 		one_provider(&seed);
 }
 
-/* ---- tail */
-
-static void test_tail(void **state)
-{
-	static const struct { const char *passed, *next; size_t whole; bool at_end; } cases[] = {
-		{ "", "data: 1\n\n", 9, true },
-		{ "", "data: 1\n\ndata: 2", 9, true },
-		{ "data: 1\n\n", "data: 2", 0, true },
-		{ "data: 1", "\n\ndata: 2", 2, false },
-		{ "data: 1\n", "\ndata: 2\n", 1, false },
-		{ "data: 1\r\n", "\r\ndata: 2\r\n", 2, false },
-		{ "data: 1\r\n\r", "\ndata", 1, false },
-		{ "data: 1\n\n", "data: 2\n\ndata: 3\n\n", 18, true },
-		{ "data: 1\n\n", "\n", 1, true },
-		{ "x", "", 0, false },
-	};
-
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		/* Byte by byte is the same as whole. */
-		struct tail a = { 0 }, b = { 0 };
-		tail_take(&a, cases[i].passed, strlen(cases[i].passed));
-		for (size_t k = 0; k < strlen(cases[i].passed); k++)
-			tail_take(&b, cases[i].passed + k, 1);
-		assert_int_equal(tail_at_end(&a), cases[i].at_end);
-		assert_int_equal(tail_at_end(&b), cases[i].at_end);
-		assert_int_equal(tail_whole(&a, cases[i].next, strlen(cases[i].next)), cases[i].whole);
-		assert_int_equal(tail_whole(&b, cases[i].next, strlen(cases[i].next)), cases[i].whole);
-	}
-}
-
-/* ---- fingerprints */
-
-static uint64_t of(const struct fingerprint_key *k, struct str a, struct str b, struct str c)
-{
-	const struct str parts[] = { a, b, c };
-
-	return fingerprint(k, parts, 3);
-}
-
-static void test_fingerprint(void **state)
-{
-	struct fingerprint_key k, other;
-	char body[1000];
-
-	assert_int_equal(fingerprint_key_new(&k), 0);
-	assert_int_equal(fingerprint_key_new(&other), 0);
-	memset(body, 'x', sizeof body);
-	uint64_t whole = of(&k, STR("host"), STR("/p"), (struct str){ body, sizeof body });
-	assert_true(whole != 0);
-	assert_true(whole == of(&k, STR("host"), STR("/p"), (struct str){ body, sizeof body }));
-	assert_true(whole != of(&other, STR("host"), STR("/p"), (struct str){ body, sizeof body }));
-	/* Any byte, anywhere; and where the parts end. */
-	for (size_t i = 0; i < sizeof body; i++) {
-		body[i] ^= 1;
-		assert_true(whole != of(&k, STR("host"), STR("/p"), (struct str){ body, sizeof body }));
-		body[i] ^= 1;
-	}
-	for (size_t n = 0; n < sizeof body; n++)
-		assert_true(whole != of(&k, STR("host"), STR("/p"), (struct str){ body, n }));
-	assert_true(of(&k, STR("ab"), STR("c"), STR("")) != of(&k, STR("a"), STR("bc"), STR("")));
-	assert_true(of(&k, STR("ab"), STR(""), STR("")) != of(&k, STR(""), STR("ab"), STR("")));
-	assert_true(of(&k, STR("\0\0"), STR(""), STR("")) != of(&k, STR("\0"), STR(""), STR("")));
-	/* Two equal lanes must not cancel out. */
-	memset(body, 0xff, sizeof body);
-	uint64_t ones = of(&k, STR(""), STR(""), (struct str){ body, 56 });
-	body[0] = body[28] = 0;
-	assert_true(ones != of(&k, STR(""), STR(""), (struct str){ body, 56 }));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_start),	  cmocka_unit_test(test_by_time),  cmocka_unit_test(test_by_sight),
 		cmocka_unit_test(test_hidden),	  cmocka_unit_test(test_estimates),
 		cmocka_unit_test(test_no_provider_makes_more_than_is_held),
-		cmocka_unit_test(test_tail),	  cmocka_unit_test(test_fingerprint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

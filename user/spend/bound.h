@@ -11,8 +11,8 @@
  * Both together: each time that text came and everything was read, the smaller becomes the new made(t0). A silent stream grows by
  * time: a provider may hold text back while it makes more.
  */
-#ifndef PURSE_PATH_BOUND_H
-#define PURSE_PATH_BOUND_H
+#ifndef PURSE_SPEND_BOUND_H
+#define PURSE_SPEND_BOUND_H
 
 #include <stdbool.h>
 #include <stdint.h>
