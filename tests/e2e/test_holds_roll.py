@@ -145,6 +145,41 @@ def test_a_silent_stream_is_held_by_time(make_world):
     assert call["end"] == "budget-cut" and call["estimated"]
 
 
+@pytest.mark.parametrize("url, model", [(MESSAGES, "fake-opus"), (CHAT, "fake-large")])
+def test_what_a_slow_reader_has_not_seen_is_held_and_charged(make_world, url, model):
+    """The agent hardly reads, so purse stops reading; what waits between here and the provider was made, and is billed. Then it leaves."""
+    w = make_world(agents=[limit_of("5")])
+    ask(w, url, "--limit-rate", "1k", "--max-time", "8", model=model, fake="in=100,out=20000,tok=2,pace=300,pad=300000,ahead", timeout=8)
+    never_a_cent_over(w, nano("5"))
+    call, = w.ledger()
+    bill, = w.bills()
+    assert call["end"] == "agent-gone" and call["estimated"] and bill["usage"]["output"] > 1500
+    assert nano(call["cost"]) <= nano(call["held"])
+
+
+LATE_READER = """
+import http.client, json, ssl, time
+c = http.client.HTTPSConnection("api.anthropic.com", context=ssl.create_default_context(), timeout=30)
+c.request("POST", "/v1/messages", json.dumps({"model": "fake-opus", "max_tokens": 60000, "stream": True, "messages": [{"role": "user", "content": "hello"}]}),
+          {"content-type": "application/json", "anthropic-version": "2023-06-01", "x-fake": "in=100,out=20000,tok=2,pace=450,pad=100000,ahead"})
+r = c.getresponse()
+time.sleep(8)
+end = time.monotonic() + 0.5
+while time.monotonic() < end: r.read1(1 << 20)
+c.sock.close()
+"""
+
+
+def test_reading_up_after_a_pause_is_no_proof_of_what_was_made(make_world):
+    """All that has arrived is read, and yet more was made meanwhile: it waits where we cannot see it."""
+    w = make_world(agents=[limit_of("5")])
+    w.python("bot", LATE_READER)
+    never_a_cent_over(w, nano("5"))
+    bill, = w.bills()
+    print(w.ledger(), bill)
+    assert bill["usage"]["output"] > 3500
+
+
 def test_one_that_was_not_answered_yet_is_refused_as_a_whole(make_world):
     w = make_world(agents=[limit_of("0.03")])
     status, text, _ = ask(w, CHAT, "-i", model="fake-large", fake="in=100,out=10,delay=6")

@@ -12,7 +12,8 @@ Steering, in the request header `x-fake`, comma-separated:
   delay=S      seconds before the first byte     gap=S  seconds between chunks
   tok=N        N tokens in a chunk (default 1)   pace=N make N tokens a second (instead of gap)
   think=N      first make N tokens that nothing shows, at that pace   notice=S  go on making for S seconds after the client has left
-  obey         make no more than the request's own limit
+  obey         make no more than the request's own limit   pad=N   N bytes of comment behind each event
+  ahead        make at its pace also while nobody reads: what waits to be sent is made, and billed
   status=N     an error answer, nothing billed (front: in a form that is not the provider's)   fail=N error event after N chunks (billed: what was made)
   cut=N        reset the connection after N chunks   at=N   reset it after N bytes of the answer, head and framing counted
   gzip         content-encoding gzip (streamed: flushed after every event)   nousage   no usage anywhere
@@ -67,7 +68,7 @@ class Call:
         if "obey" in x:
             limits = [body[k] for k in ("max_tokens", "max_completion_tokens", "max_output_tokens") if body.get(k)]
             self.out = min([self.out, *limits])
-        self.made = 0
+        self.made, self.begun = 0, time.monotonic()
         self.per = int(x.get("tok", 1))
         self.gap = self.per / float(x["pace"]) if "pace" in x else float(x.get("gap", 0))
         total = int(x.get("in", 12))
@@ -81,6 +82,8 @@ class Call:
         fake_extra.begin(self)
 
     def bill(self, end):
+        if "ahead" in self.x:
+            self.made = max(self.made, min(self.out, int((time.monotonic() - self.begun) * float(self.x["pace"]))))
         usage = dict(self.usage, output=self.made)
         tier = "standard" if self.tier == "default" else self.tier
         nano = 0 if self.free else fake_extra.bill(self, fake_prices.bill(self.provider, self.model, usage, tier, self.fast, self.geo, self.host))
@@ -185,6 +188,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def event(self, value, name=None):
         text = f"event: {name}\n" if name else ""
         text += "data: " + (value if isinstance(value, str) else fake_extra.dumps(value)) + "\n\n"
+        if "pad" in self.x:
+            text += ":" + "x" * int(self.x["pad"]) + "\n\n"
         data = text.encode()
         self.sent.update(data)
         self.chunk(self.packer.compress(data) + self.packer.flush(zlib.Z_SYNC_FLUSH) if self.packer else data)
