@@ -46,13 +46,14 @@ below_wire     := base
 below_path     := wire provider spend kern base
 below_ctl      := wire provider spend kern base
 
-sources  = $(wildcard user/$(1)/*.c user/$(1)/*.cc)
+# a folder may have rooms (user/spend/ledger/): they are walls for the reader, not layers
+sources  = $(wildcard user/$(1)/*.c user/$(1)/*.cc user/$(1)/*/*.c user/$(1)/*/*.cc)
 objects  = $(patsubst user/%,$(O)/user/%.o,$(basename $(call sources,$(1)))) $(extra_$(1))
 archives = $(patsubst %,$(O)/lib%.a,$(1))
 extra_wire := $(O)/llhttp/api.o $(O)/llhttp/http.o $(O)/llhttp/llhttp.o
 
 PROGRAMS := $(O)/purse $(O)/pursed
-UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c tests/bpf/test_*.c))
+UNIT     := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c tests/bpf/test_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -74,7 +75,7 @@ $(PROGRAMS):
 define archive_rule
 $(O)/lib$(1).a: $(call objects,$(1))
 	$$(say) AR $$@
-	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+	$$(Q)rm -f $$@ && ar qcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive_rule,$(f))))
 
@@ -111,7 +112,7 @@ define unit_rule
 $(O)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(call archives,$(1) $(below_$(1)))
 	$$(say) TEST $$@
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CFLAGS_) -Itests/lib -Ibpf $$(LDHARD) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS)
+	$$(Q)$$(CC) $$(CFLAGS_) -Itests/lib -Itests/unit/$(1) -Ibpf $$(LDHARD) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 $(O)/tests/bpf/%: tests/bpf/%.c $(call archives,kern base)

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "spend/ledger.h"
-#include "spend/ledger_sums.h"
+#include "spend/ledger/ledger.h"
+#include "spend/ledger/sums.h"
 
 #define ON_THE_WAY_MAX 4096
 #define DAY_S 86400

@@ -41,7 +41,7 @@ enum outcome {
 	OUTCOME_COUNT,
 };
 
-/* Budget windows. A limit may stand on any set of them. By the calendar of the account (spend/window.h). */
+/* Budget windows. A limit may stand on any set of them. By the calendar of the account (spend/budget/window.h). */
 enum window_kind {
 	WINDOW_HOUR = 0,
 	WINDOW_DAY,
@@ -123,7 +123,7 @@ enum refusal_reason {
 	REFUSAL_UPSTREAM_CERT,
 	REFUSAL_UPSTREAM_PROTOCOL,
 	REFUSAL_UPSTREAM_TIMEOUT,
-	REFUSAL_RULE,             /* a rule of an account (spend/rules.h); `rule` says which */
+	REFUSAL_RULE,             /* a rule of an account (spend/rules/rules.h); `rule` says which */
 	REFUSAL_STOPPED,          /* an operator killed the call */
 	REFUSAL_REASON_COUNT,     /* the numbers stand in ledgers: new ones go above this line, none is moved */
 };

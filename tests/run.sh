@@ -14,7 +14,7 @@ reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
 
 crash_test=tests/unit/spend/test_replay # kills itself at the named points, which only that build has
-mapfile -t asan_tests < <(cd tests && ls unit/{base,wire,provider,path,ctl}/test_*.c unit/spend/test_{price,cost,window,bound}.c | sed 's|^|tests/|; s|\.c$||')
+mapfile -t asan_tests < <(cd tests && ls unit/{base,wire,provider,path,ctl,ctl/*}/test_*.c unit/spend/test_{cost,bound}.c unit/spend/price/test_price.c unit/spend/budget/test_window.c | sed 's|^|tests/|; s|\.c$||')
 mapfile -t fuzz_targets < <(ls tests/fuzz/fuzz_*.c | sed 's|\.c$||')
 
 say() { printf '\n== %s\n' "$*"; }
@@ -60,7 +60,7 @@ unit() {
 units() {
     say "unit and BPF tests"
     local t
-    for t in "$O"/tests/unit/*/test_* "$O"/tests/bpf/test_*; do
+    for t in "$O"/tests/unit/*/test_* "$O"/tests/unit/*/*/test_* "$O"/tests/bpf/test_*; do
         [ -x "$t" ] && [ -f "$t" ] || continue
         [ -f "tests/${t#"$O"/tests/}.c" ] || continue # a test that is no more
         [ "${t#"$O"/}" = $crash_test ] && t=$O-crash/$crash_test

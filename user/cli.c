@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* cli.c: `purse`: finds the command in the table (ctl/cmd.c) and runs it. */
+/* cli.c: `purse`: finds the command in the table (ctl/cmd/cmd.c) and runs it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/cmd.h"
+#include "ctl/cmd/cmd.h"
 #include "ctl/nearest.h"
 #include "ctl_abi.h"
 

@@ -18,7 +18,7 @@
 
 #include "base/err.h"
 #include "path/path.h"
-#include "spend/budget.h"
+#include "spend/budget/budget.h"
 #include "terms.h"
 
 struct gate;

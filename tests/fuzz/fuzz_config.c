@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 #include "base/yaml.h"
-#include "ctl/config.h"
+#include "ctl/config/config.h"
 
 const struct str fuzz_seeds[] = {
 	FUZZ_SEED("state_dir: /var/lib/purse\nworkers: 2\ncapture_ports: [443, 8443]\nothers: deny\nheartbeat_stale: 700ms\nbody_max: 1MiB\n"

@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 #include "ctl/body.h"
-#include "ctl/route.h"
+#include "ctl/route/route.h"
 #include "gate_abi.h"
 
 const struct str fuzz_seeds[] = {

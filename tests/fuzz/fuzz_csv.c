@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "ctl/bill_compare.h"
-#include "ctl/csv.h"
+#include "ctl/cmd/bill_compare.h"
+#include "ctl/cmd/csv.h"
 
 const struct str fuzz_seeds[] = {
 	FUZZ_SEED("date,model,amount\r\n2026-11-03,gpt-x,1.50\r\n2026-11-04,\"gpt-x, input\",2\r\n2026-12-01,m,0.01\n"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz_json.c: bytes to the JSON scanner, the walk of spend/price_json, the number reader and the writer.
+ * fuzz_json.c: bytes to the JSON scanner, the walk of spend/price/json.c, the number reader and the writer.
  *
  * Checked besides memory: the root is told once and last; every value stands where it is said to, and read alone is the same value; the
  * walk finds as many members as the scanner counted; what jsonw wrote of any bytes reads back, and is written the same again.
@@ -13,7 +13,7 @@
 #include "base/json_text.h"
 #include "base/jsonw.h"
 #include "base/str.h"
-#include "spend/price_json.h"
+#include "spend/price/json.h"
 
 const struct str fuzz_seeds[] = {
 	FUZZ_SEED("{\"a\":{\"b\":1},\"k\":[{\"a\":\"x\\u00e9\\ud83d\\ude00\\n\"},-0,1e9,null,true],\"k\":\"\"}"),

@@ -7,8 +7,8 @@
  */
 #include "fuzz.h"
 
-#include "spend/price.h"
-#include "spend/price_import.h"
+#include "spend/price/price.h"
+#include "spend/price/import.h"
 
 const struct str fuzz_seeds[] = {
 	FUZZ_SEED("\0providers:\n  p:\n    source: s\n    as_of: 2026-08-21\n    models:\n      m:\n        input: 1.25\n        output: 10\n"

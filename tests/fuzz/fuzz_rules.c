@@ -9,8 +9,8 @@
 
 #include "base/str.h"
 #include "base/yaml.h"
-#include "ctl/rules_yaml.h"
-#include "spend/rules.h"
+#include "ctl/config/rules_yaml.h"
+#include "spend/rules/rules.h"
 
 #define ALL \
 	"{\"requests_per_minute\":60,\"tokens_per_minute\":100000,\"calls_in_flight\":4,\"per_call\":\"0.50\"," \

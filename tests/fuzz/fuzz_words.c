@@ -8,7 +8,7 @@
 #include "base/addr.h"
 #include "base/str.h"
 #include "ctl/units.h"
-#include "spend/window.h"
+#include "spend/budget/window.h"
 
 const struct str fuzz_seeds[] = {
 	FUZZ_SEED("$12.50 USD"), FUZZ_SEED("0.000000001usd"), FUZZ_SEED("9000000000USD"), FUZZ_SEED("500ms"), FUZZ_SEED("7d"), FUZZ_SEED("32MiB"),

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spend/ledger_db.h"
+#include "spend/ledger/db.h"
 #include "spend/replay.h"
 #include "world.h"
 

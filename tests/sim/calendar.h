@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* calendar.h: when windows begin, by the C library's time zones: the model's second opinion on user/spend/window.c and zone.cc. Slow. */
+/* calendar.h: when windows begin, by the C library's time zones: the model's second opinion on user/spend/budget/window.c and zone.cc. Slow. */
 #ifndef PURSE_TESTS_SIM_CALENDAR_H
 #define PURSE_TESTS_SIM_CALENDAR_H
 

@@ -7,7 +7,7 @@
 #ifndef PURSE_TESTS_SIM_MODEL_H
 #define PURSE_TESTS_SIM_MODEL_H
 
-#include "spend/budget.h"
+#include "spend/budget/budget.h"
 
 #define NAMES 20     /* accounts that can ever be: "a0" … */
 #define CALLS_MAX 60000

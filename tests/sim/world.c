@@ -10,7 +10,7 @@
 
 #include "calendar.h"
 #include "spend/audit.h"
-#include "spend/ledger_db.h"
+#include "spend/ledger/db.h"
 #include "spend/replay.h"
 #include "tear.h"
 

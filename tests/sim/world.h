@@ -8,7 +8,7 @@
 
 #include "model.h"
 #include "simvfs.h"
-#include "spend/ledger.h"
+#include "spend/ledger/ledger.h"
 
 #define ROWS 24   /* places for accounts; one less than names can ask for */
 #define SLOTS 24

@@ -11,7 +11,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "ctl/agents_own.h"
-#include "ctl/config.h"
+#include "ctl/config/config.h"
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "kern/cgroup.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * agents.h: the registry of the daemon: agents and group accounts, from the config and made at run time. It keeps four places in
- * step: the registry itself, budgets (spend/budget.h), enrolment in the gate (kern/gate.h) and the rows in the
+ * step: the registry itself, budgets (spend/budget/budget.h), enrolment in the gate (kern/gate.h) and the rows in the
  * ledger that let run-time ones survive a restart. Every change is an audit row before the caller hears "done".
  *
  * What the config defines is applied over what the ledger remembers; of what is configured only a pause and a raise survive a restart.
@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 #include "gate_abi.h"
-#include "spend/budget.h"
+#include "spend/budget/budget.h"
 #include "terms.h"
 
 struct agents;
@@ -74,7 +74,7 @@ struct agent_change {
 	bool has_zone, has_resets_at, has_clamp, clamp, has_rules;
 	char zone[48];      /* IANA; "" = the config's default */
 	char resets_at[8];  /* "06:00"; "" likewise */
-	char rules[8192];   /* what rules_merge (ctl/rules_yaml.h) takes: what it names changes, the rest stays; "" = all away */
+	char rules[8192];   /* what rules_merge (ctl/config/rules_yaml.h) takes: what it names changes, the rest stays; "" = all away */
 
 	bool has_cgroup;
 	char cgroup[512];

@@ -5,7 +5,7 @@
 #include "base/jsonw.h"
 #include "base/str.h"
 #include "ctl/agents_own.h"
-#include "ctl/rules_yaml.h"
+#include "ctl/config/rules_yaml.h"
 #include "ctl/units.h"
 #include "gate_abi.h"
 

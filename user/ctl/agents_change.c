@@ -12,14 +12,14 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ctl/agents_own.h"
-#include "ctl/config.h"
-#include "ctl/rules_yaml.h"
+#include "ctl/config/config.h"
+#include "ctl/config/rules_yaml.h"
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
 #include "spend/audit.h"
 #include "spend/replay.h"
-#include "spend/zone.h"
+#include "spend/budget/zone.h"
 
 static int64_t now_s(void)
 {

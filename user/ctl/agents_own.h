@@ -5,7 +5,7 @@
 
 #include "base/list.h"
 #include "ctl/agents.h"
-#include "spend/ledger.h"
+#include "spend/ledger/ledger.h"
 
 struct map;
 

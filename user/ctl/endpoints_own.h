@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #include "base/addr.h"
-#include "ctl/config.h"
+#include "ctl/config/config.h"
 #include "ctl/endpoints.h"
 #include "ctl/endpoint_proof.h"
 

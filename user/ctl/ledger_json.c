@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "ctl/units.h"
 #include "ctl_abi.h"
-#include "spend/window.h"
+#include "spend/budget/window.h"
 
 const char *const ledger_kind_names[LEDGER_KIND_COUNT] = {
 	[LEDGER_CALLS] = "calls",   [LEDGER_REFUSALS] = "refusals", [LEDGER_CHANGES] = "changes",

@@ -9,8 +9,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/jsonw.h"
-#include "spend/ledger.h"
-#include "spend/ledger_sums.h"
+#include "spend/ledger/ledger.h"
+#include "spend/ledger/sums.h"
 
 enum ledger_kind { LEDGER_CALLS, LEDGER_REFUSALS, LEDGER_CHANGES, LEDGER_GROUPS, LEDGER_BILL, LEDGER_KIND_COUNT };
 extern const char *const ledger_kind_names[LEDGER_KIND_COUNT]; /* "calls" … */

@@ -23,7 +23,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "ctl/events.h"
-#include "ctl/route.h"
+#include "ctl/route/route.h"
 #include "ctl_abi.h"
 #include "wire/h1.h"
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "ctl/config.h"
+#include "ctl/config/config.h"
 #include "ctl_abi.h"
 
 static const struct trust_var vars[] = {

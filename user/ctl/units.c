@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/str.h"
-#include "spend/zone.h"
+#include "spend/budget/zone.h"
 #include "gate_abi.h"
 
 #define SECOND_NS INT64_C(1000000000)

@@ -17,7 +17,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "path/meter.h"
-#include "spend/price.h"
+#include "spend/price/price.h"
 
 #define EXCHANGE_MAGIC 0x78636867u
 #define ARENA_MAX (1024 * 1024)

@@ -76,7 +76,7 @@ struct exchange {
 	struct price_list *prices; /* a reference: the list this call is priced by */
 	const struct price *price; /* of the model asked for */
 	struct cost_bounds bounds;
-	uint64_t fingerprint;      /* of the request: the same again (spend/rules.h) */
+	uint64_t fingerprint;      /* of the request: the same again (spend/rules/rules.h) */
 	int64_t input_bound;       /* tokens */
 	bool input_by_known;       /* by what an earlier request had, not by bytes (prefix_call.h) */
 	struct prefix_memo memo;   /* what its report will say more about */

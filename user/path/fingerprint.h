@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fingerprint.h: one number for "the same request again" (spend/rules.h, loop). Keyed per process by the kernel's random
+ * fingerprint.h: one number for "the same request again" (spend/rules/rules.h, loop). Keyed per process by the kernel's random
  * numbers, so that nobody can aim at another request's number; two requests that were not made for it share one with a chance of
  * less than 2^-38 for bodies up to 32 MB (a polynomial over the field of 2^61 - 1 in each of four lanes). Not for storing: the next
  * process has another key. It keeps nothing of the request.

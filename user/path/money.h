@@ -5,7 +5,7 @@
  * Money is in one place at any moment: while it moves, every verb waits (money_freeze to money_thaw), which is as long
  * as the new owner needs to read the ledger.
  *
- * The verbs are those of spend/budget.h and spend/ledger.h by the same names and mean the same. Any thread.
+ * The verbs are those of spend/budget/budget.h and spend/ledger/ledger.h by the same names and mean the same. Any thread.
  *
  * The other side is money_serve: a thread that answers one such process. When that process is gone, whatever way, what it still
  * held is charged or given back as after a crash: exactly once, since only the owner ever changes a slot.
@@ -13,8 +13,8 @@
 #ifndef PURSE_PATH_MONEY_H
 #define PURSE_PATH_MONEY_H
 
-#include "spend/budget.h"
-#include "spend/ledger.h"
+#include "spend/budget/budget.h"
+#include "spend/ledger/ledger.h"
 
 struct money;
 

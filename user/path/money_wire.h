@@ -6,8 +6,8 @@
 #ifndef PURSE_PATH_MONEY_WIRE_H
 #define PURSE_PATH_MONEY_WIRE_H
 
-#include "spend/budget.h"
-#include "spend/ledger.h"
+#include "spend/budget/budget.h"
+#include "spend/ledger/ledger.h"
 
 #define MONEY_WIRE_VERSION 1u
 

@@ -18,7 +18,7 @@
 #include "path/namespaces.h"
 #include "path/prefix.h"
 #include "path/worker.h"
-#include "spend/price.h"
+#include "spend/price/price.h"
 #include "wire/ca.h"
 #include "wire/tls.h"
 

@@ -16,8 +16,8 @@
 #include "path/exchange.h"
 #include "path/meter.h"
 #include "path/money.h"
-#include "spend/rules.h"
-#include "spend/window.h"
+#include "spend/rules/rules.h"
+#include "spend/budget/window.h"
 
 struct refusal_row {
 	int status;

@@ -14,7 +14,7 @@
 #include "path/prefix_call.h"
 #include "path/roll.h"
 #include "spend/cost_ask.h"
-#include "spend/price.h"
+#include "spend/price/price.h"
 
 static int bounds_of(const struct exchange *x, struct cost_bounds *ret, struct err *e)
 {

@@ -25,7 +25,7 @@
 #include "path/prefix_call.h"
 #include "path/roll.h"
 #include "path/settle_rule.h"
-#include "spend/price.h"
+#include "spend/price/price.h"
 
 struct verdict {
 	nanousd cost;

@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 #include "spend/audit_own.h"
-#include "spend/window.h"
+#include "spend/budget/window.h"
 
 /* ---- the tree as the kernel sees it */
 

@@ -14,8 +14,8 @@
 #ifndef PURSE_SPEND_AUDIT_H
 #define PURSE_SPEND_AUDIT_H
 
-#include "spend/budget.h"
-#include "spend/ledger.h"
+#include "spend/budget/budget.h"
+#include "spend/ledger/ledger.h"
 
 struct audit_input {
 	struct budget *budget; /* live; NULL = the arrays below */

@@ -5,7 +5,7 @@
 
 #include "base/map.h"
 #include "spend/audit.h"
-#include "spend/places.h"
+#include "spend/ledger/places.h"
 
 #define NS_PER_S INT64_C(1000000000)
 

@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 #include "spend/audit_own.h"
-#include "spend/window.h"
+#include "spend/budget/window.h"
 
 #define HOUR_S INT64_C(3600)
 #define BYTES_OF(p) ((struct str){ (const char *)(p), sizeof(*(p)) })

@@ -7,7 +7,7 @@
 #ifndef PURSE_SPEND_COST_H
 #define PURSE_SPEND_COST_H
 
-#include "spend/price.h"
+#include "spend/price/price.h"
 
 /* What changes the price of a call besides its counts. Zero is: standard tier, no extras, time not known. */
 struct cost_terms {

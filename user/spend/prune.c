@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "spend/window.h"
+#include "spend/budget/window.h"
 
 #define DAY_S INT64_C(86400)
 /* The earth's clocks differ by so much from UTC; a window may begin so much later than the day that names it. */

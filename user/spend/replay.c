@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
-#include "spend/places.h"
+#include "spend/ledger/places.h"
 #include "spend/replay_own.h"
 
 #define NS_PER_S INT64_C(1000000000)

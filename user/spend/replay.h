@@ -14,8 +14,8 @@
 #ifndef PURSE_SPEND_REPLAY_H
 #define PURSE_SPEND_REPLAY_H
 
-#include "spend/budget.h"
-#include "spend/ledger.h"
+#include "spend/budget/budget.h"
+#include "spend/ledger/ledger.h"
 
 struct replay_counts {
 	size_t gone_accounts;  /* removed ones whose spending counts above them */

@@ -3,7 +3,7 @@
 #ifndef PURSE_SPEND_REPLAY_OWN_H
 #define PURSE_SPEND_REPLAY_OWN_H
 
-#include "spend/places.h"
+#include "spend/ledger/places.h"
 #include "spend/replay.h"
 
 /* At a start: every account's limits on models, from one moment of the ledger. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* hmac.h: HMAC-SHA256 (RFC 2104) of a text, as lower-case hex: what signs the webhooks of ctl/alert_post.c. Pure. */
+/* hmac.h: HMAC-SHA256 (RFC 2104) of a text, as lower-case hex: what signs the webhooks of ctl/alert/post.c. Pure. */
 #ifndef PURSE_WIRE_HMAC_H
 #define PURSE_WIRE_HMAC_H
 

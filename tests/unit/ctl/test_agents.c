@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "ctl/agents.h"
-#include "ctl/config.h"
+#include "ctl/config/config.h"
 #include "fakes.h"
 
 #define ACCOUNTS 64

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "ctl/args.h"
-#include "ctl/budget_flags.h"
+#include "ctl/cmd/budget_flags.h"
 
 struct flags {
 	bool json;

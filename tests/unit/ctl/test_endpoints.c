@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/addr.h"
-#include "ctl/config.h"
+#include "ctl/config/config.h"
 #include "ctl/endpoints.h"
 #include "fakes.h"
 

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/jail.h"
-#include "ctl/table.h"
+#include "ctl/cmd/jail.h"
+#include "ctl/cmd/table.h"
 #include "ctl/trust.h"
 
 static char top[64], dir[96], root[96], bundle[96];

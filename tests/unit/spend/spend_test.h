@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spend/budget.h"
-#include "spend/ledger.h"
+#include "spend/budget/budget.h"
+#include "spend/ledger/ledger.h"
 
 #define S INT64_C(1000000000)
 /* Wednesday 2026-08-19 10:30:00 UTC */

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "spend/audit.h"
-#include "spend/ledger_db.h"
+#include "spend/ledger/db.h"
 #include "spend/replay.h"
 #include "spend_test.h"
 
