@@ -19,6 +19,9 @@ const struct str fuzz_seeds[] = {
 	FUZZ_SEED("POST /v1 HTTP/1.1\r\n"),
 	FUZZ_SEED("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 	FUZZ_SEED("\x80\x2e\x01\x03\x01\x00\x15"),
+	FUZZ_SEED("\x15\x03\x01\x00\x02\x01\x5a\x16\x03\x01\x00\x66\x01"),
+	FUZZ_SEED("\r\n\r\n\0\r\nQUIT\n\x21\x11"),
+	FUZZ_SEED("\r\nGET / HTTP/1.1\r\n"),
 	FUZZ_SEEDS_END,
 };
 
@@ -37,6 +40,7 @@ static void check_name(const struct hello *h)
 	int port;
 
 	MUST(memchr(h->sni, '\0', sizeof(h->sni)));
+	MUST(!h->is_odd || h->sni[0] == '\0');
 	if (h->sni[0] == '\0')
 		return;
 	MUST(str_host(str_of(h->sni), again, sizeof(again), &port) == 0 && port == -1);
@@ -49,8 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum hello_kind kind = parse(data, size, &h);
 	uint32_t state = (uint32_t)size | 1;
 
-	if (kind == HELLO_TLS)
+	if (kind == HELLO_TLS) {
 		check_name(&h);
+		MUST(h.bytes > 5 && h.bytes <= size);
+	}
 	for (int i = 0; i < 20 && size; i++) {
 		/* The short prefixes are the interesting ones; some of all lengths. */
 		const size_t n = i < 10 ? (size_t)i < size ? (size_t)i : size : fuzz_random(&state) % size;

@@ -15,8 +15,9 @@
 #define RECORD_HEAD 5
 #define RECORD_MAX 16384 /* plain text of one record */
 #define HANDSHAKE_HEAD 4
+#define BLANK_MAX 64
 
-enum { CONTENT_HANDSHAKE = 22, HANDSHAKE_CLIENT_HELLO = 1 };
+enum { CONTENT_FIRST = 20, CONTENT_HANDSHAKE = 22, CONTENT_LAST = 24, HANDSHAKE_CLIENT_HELLO = 1 };
 enum { EXT_SERVER_NAME = 0, EXT_ALPN = 16, EXT_SUPPORTED_VERSIONS = 43, EXT_ECH = 0xfe0d };
 
 /* ---- the cursor: reads past the end give zero and stick */
@@ -66,6 +67,16 @@ static struct cursor take_vector(struct cursor *c, unsigned bytes, const char *w
 
 /* ---- extensions: each gets a cursor over its own bytes and must use all of them */
 
+/* Digits, dots and colons: an address, which RFC 6066 forbids and some send all the same. It says no more than none does. */
+static bool is_address(struct str s)
+{
+	size_t i = 0;
+
+	while (i < s.n && s.p[i] && strchr("0123456789abcdefABCDEF.:", s.p[i]))
+		i++;
+	return i == s.n;
+}
+
 static void read_server_name(struct cursor *c, struct hello *h)
 {
 	struct cursor list = take_vector(c, 2, "server_name list");
@@ -84,8 +95,11 @@ static void read_server_name(struct cursor *c, struct hello *h)
 			return;
 		}
 		seen = true;
-		if (str_host((struct str){ (const char *)name.p, name.left }, h->sni, sizeof(h->sni), &port) || port != -1)
+		const struct str host = { (const char *)name.p, name.left };
+		if (str_host(host, h->sni, sizeof(h->sni), &port) || port != -1) {
 			h->sni[0] = '\0';
+			h->is_odd = !is_address(host);
+		}
 	}
 }
 
@@ -214,6 +228,7 @@ struct assembly {
 	size_t have, want; /* bytes of the message, its head included; want is HANDSHAKE_HEAD until the head is known */
 	unsigned char head[HANDSHAKE_HEAD];
 	const unsigned char *first; /* where the content of the first record stands */
+	size_t taken; /* of the input, record heads included */
 	unsigned records;
 };
 
@@ -258,6 +273,7 @@ static const char *walk(const unsigned char *p, size_t n, struct assembly *a)
 			return wrong;
 		p += RECORD_HEAD + there;
 		n -= RECORD_HEAD + there;
+		a->taken += RECORD_HEAD + there;
 	}
 	return NULL;
 }
@@ -285,27 +301,59 @@ static enum hello_kind parse_tls(const unsigned char *p, size_t n, struct hello 
 	wrong = read_client_hello(message + HANDSHAKE_HEAD, a.want - HANDSHAKE_HEAD, &h);
 	if (wrong)
 		return bad(e, wrong);
+	h.bytes = a.taken;
 	*ret = h;
 	return HELLO_TLS;
 }
 
 /* ---- what else it may be */
 
-static enum hello_kind match_method(struct str in)
+static enum hello_kind instead(struct err *e, const char *what)
 {
-	static const struct str starts[] = {
-		{ "GET ", 4 },     { "POST ", 5 },  { "PUT ", 4 },     { "HEAD ", 5 },  { "DELETE ", 7 },
-		{ "OPTIONS ", 8 }, { "PATCH ", 6 }, { "CONNECT ", 8 }, { "TRACE ", 6 }, { "PRI * HTTP/2.0\r\n", 16 },
-	};
+	(void)err_set(e, EBADMSG, "no ClientHello, but %s", what);
+	return HELLO_BAD;
+}
+
+/* Behind a PROXY header or a SOCKS greeting comes a hello that we would not see. */
+static const struct {
+	struct str start;
+	enum hello_kind kind;
+} starts[] = {
+	{ STR("GET "), HELLO_HTTP },     { STR("POST "), HELLO_HTTP },    { STR("PUT "), HELLO_HTTP },
+	{ STR("HEAD "), HELLO_HTTP },    { STR("DELETE "), HELLO_HTTP },  { STR("OPTIONS "), HELLO_HTTP },
+	{ STR("PATCH "), HELLO_HTTP },   { STR("CONNECT "), HELLO_HTTP }, { STR("TRACE "), HELLO_HTTP },
+	{ STR("PRI * HTTP/2.0\r\n"), HELLO_HTTP },
+	{ STR("PROXY "), HELLO_BAD },    { STR("\r\n\r\n\0\r\nQUIT\n"), HELLO_BAD },
+	{ STR("\4\1"), HELLO_BAD },	{ STR("\4\2"), HELLO_BAD },
+	{ STR("\5\1"), HELLO_BAD },	{ STR("\5\2"), HELLO_BAD },	{ STR("\5\3"), HELLO_BAD },	{ STR("\5\4"), HELLO_BAD },
+};
+
+static enum hello_kind match_start(struct str in, struct err *e)
+{
 	enum hello_kind kind = HELLO_OTHER;
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-		if (str_starts(in, starts[i]))
-			return HELLO_HTTP;
-		if (str_starts(starts[i], in))
+		if (str_starts(in, starts[i].start))
+			return starts[i].kind == HELLO_BAD ? instead(e, "a PROXY header or a SOCKS greeting") : starts[i].kind;
+		if (str_starts(starts[i].start, in))
 			kind = HELLO_MORE;
 	}
 	return kind;
+}
+
+/* Empty lines before a request are skipped by servers (RFC 9112 2.2). */
+static enum hello_kind match_text(struct str in, struct err *e)
+{
+	enum hello_kind kind = match_start(in, e);
+	size_t blank = 0;
+
+	while (blank < in.n && (in.p[blank] == '\r' || in.p[blank] == '\n'))
+		blank++;
+	if (kind != HELLO_OTHER || !blank)
+		return kind;
+	if (blank > BLANK_MAX)
+		return HELLO_OTHER;
+	return blank == in.n ? HELLO_MORE : match_start((struct str){ in.p + blank, in.n - blank }, e);
 }
 
 /*
@@ -320,9 +368,23 @@ static enum hello_kind match_ssl2(const unsigned char *p, size_t n, struct err *
 		return HELLO_OTHER;
 	if (n < 5)
 		return HELLO_MORE;
-	if ((p[3] == 3 && p[4] <= 4) || (p[3] == 0 && p[4] == 2))
+	/* A server that knows no later version answers with its own. */
+	if (p[3] == 3 || (p[3] == 0 && p[4] == 2))
 		return bad(e, "its form: SSL 2");
 	return HELLO_OTHER;
+}
+
+/*
+ * Records that are no handshake, or of another version, before the hello: a server may skip a warning alert (OpenSSL and BoringSSL
+ * do) and take any version below 0x1000 (Go does), and then read a name that we have not seen.
+ */
+static enum hello_kind match_record(const unsigned char *p, size_t n, struct hello *ret, struct err *e)
+{
+	if (n < 2)
+		return HELLO_MORE;
+	if (p[0] == CONTENT_HANDSHAKE && p[1] == 3)
+		return parse_tls(p, n, ret, e);
+	return p[1] < 0x10 ? instead(e, "another TLS record before it") : HELLO_OTHER;
 }
 
 enum hello_kind hello_parse(const void *p, size_t n, struct hello *ret, struct err *e)
@@ -331,12 +393,9 @@ enum hello_kind hello_parse(const void *p, size_t n, struct hello *ret, struct e
 
 	if (n == 0)
 		return HELLO_MORE;
-	if (b[0] == CONTENT_HANDSHAKE) {
-		if (n < 2)
-			return HELLO_MORE;
-		return b[1] == 3 ? parse_tls(b, n, ret, e) : HELLO_OTHER;
-	}
+	if (b[0] >= CONTENT_FIRST && b[0] <= CONTENT_LAST)
+		return match_record(b, n, ret, e);
 	if (b[0] & 0x80)
 		return match_ssl2(b, n, e);
-	return match_method((struct str){ p, n });
+	return match_text((struct str){ p, n }, e);
 }

@@ -16,16 +16,18 @@ enum hello_kind {
 	HELLO_TLS,   /* a whole ClientHello: the struct is filled */
 	HELLO_HTTP,  /* looks like a plain-text HTTP request */
 	HELLO_OTHER, /* something else */
-	HELLO_BAD,   /* TLS, but malformed or over HELLO_MAX; e says what */
+	HELLO_BAD,   /* TLS, but malformed or over HELLO_MAX, or what some server reads TLS behind; e says what */
 };
 
 struct hello {
 	char sni[256];  /* lower-cased host_name, "" if none or not a valid host name (RFC 6066 3) */
-	bool has_ech;   /* encrypted_client_hello (0xfe0d) */
+	bool is_odd;    /* there is a name that is neither host name nor IP address: who knows what a server makes of it */
+	bool has_ech;   /* encrypted_client_hello (0xfe0d); that it is GREASE cannot be told */
 	bool alpn_h2;
 	bool alpn_http11;
 	bool has_alpn;
 	bool tls13;     /* supported_versions holds 0x0304 */
+	size_t bytes;   /* of the input, record heads included: what follows is no longer the hello */
 };
 
 /* p: all bytes read so far, from the first. */

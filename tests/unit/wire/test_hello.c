@@ -160,9 +160,19 @@ static const struct {
 	{ "no SNI", { .sni = NULL }, { .sni = "", .tls13 = true } },
 	{ "TLS 1.2", { .sni = "a.example", .max_version = TLS1_2_VERSION }, { .sni = "a.example" } },
 	{ "IP as SNI", { .sni = "192.0.2.1" }, { .sni = "", .tls13 = true } },
-	{ "port in SNI", { .sni = "a.example:443" }, { .sni = "", .tls13 = true } },
-	{ "no host name", { .sni = "a b/c" }, { .sni = "", .tls13 = true } },
+	{ "IPv6 as SNI", { .sni = "2001:db8::7" }, { .sni = "", .tls13 = true } },
+	{ "port in SNI", { .sni = "a.example:443" }, { .sni = "", .is_odd = true, .tls13 = true } },
+	{ "no host name", { .sni = "a b/c" }, { .sni = "", .is_odd = true, .tls13 = true } },
 	{ "trailing dot", { .sni = "a.example." }, { .sni = "a.example", .tls13 = true } },
+	{ "two trailing dots", { .sni = "a.example.." }, { .sni = "", .is_odd = true, .tls13 = true } },
+	{ "a dot in front", { .sni = ".a.example" }, { .sni = "", .is_odd = true, .tls13 = true } },
+	{ "a blank behind", { .sni = "a.example " }, { .sni = "", .is_odd = true, .tls13 = true } },
+	{ "IDN, as it stands in the DNS", { .sni = "xn--bcher-kva.example" }, { .sni = "xn--bcher-kva.example", .tls13 = true } },
+	{ "IDN, in UTF-8", { .sni = "b\xc3\xbc" "cher.example" }, { .sni = "", .is_odd = true, .tls13 = true } },
+	{ "an underscore", { .sni = "a_b.example" }, { .sni = "a_b.example", .tls13 = true } },
+	{ "a wildcard", { .sni = "*.example" }, { .sni = "", .is_odd = true, .tls13 = true } },
+	{ "a label of 64", { .sni = "0123456789012345678901234567890123456789012345678901234567890123.example" },
+	  { .sni = "", .is_odd = true, .tls13 = true } },
 	{ "one segment is not enough", { .sni = "a.example", .padding = 3000 }, { .sni = "a.example", .tls13 = true } },
 	{ "one record is not enough", { .sni = "a.example", .padding = 17000, ALPN("\x02h2") },
 	  { .sni = "a.example", .tls13 = true, .has_alpn = true, .alpn_h2 = true } },
@@ -171,6 +181,7 @@ static const struct {
 static void check_same(const struct hello *a, const struct hello *b)
 {
 	assert_string_equal(a->sni, b->sni);
+	assert_int_equal(a->is_odd, b->is_odd);
 	assert_int_equal(a->has_ech, b->has_ech);
 	assert_int_equal(a->has_alpn, b->has_alpn);
 	assert_int_equal(a->alpn_h2, b->alpn_h2);
@@ -229,6 +240,7 @@ static void ignores_what_follows(void **state)
 	memset(more + in.n, 'x', HELLO_MAX + 100);
 	assert_int_equal(hello_parse(more, in.n + HELLO_MAX + 100, &h, NULL), HELLO_TLS);
 	check_same(&h, &clients[0].expected);
+	assert_int_equal(h.bytes, in.n);
 	free(more);
 	free_str(in);
 }
@@ -308,7 +320,7 @@ static const struct {
 	  HELLO_TLS, { .sni = "", .tls13 = true, .has_alpn = true, .alpn_h2 = true } },
 	{ "versions without 1.3", S(PLAIN_START "\x00\x09" "\x00\x2b\x00\x05\x04\x03\x03\x03\x02"), HELLO_TLS, { .sni = "" } },
 	{ "ECH", S(PLAIN_START "\x00\x10" SNI_A "\xfe\x0d\x00\x02\x00\x00"), HELLO_TLS, { .sni = "a", .has_ech = true } },
-	{ "SNI with a NUL", S(PLAIN_START "\x00\x0c" "\x00\x00\x00\x08\x00\x06\x00\x00\x03" "a\0b"), HELLO_TLS, { .sni = "" } },
+	{ "SNI with a NUL", S(PLAIN_START "\x00\x0c" "\x00\x00\x00\x08\x00\x06\x00\x00\x03" "a\0b"), HELLO_TLS, { .sni = "", .is_odd = true } },
 	{ "SNI of no bytes", S(PLAIN_START "\x00\x09" "\x00\x00\x00\x05\x00\x03\x00\x00\x00"), HELLO_TLS, { .sni = "" } },
 	{ "a cipher list and session id", S("\x03\x03" RANDOM32 "\x02xy\x00\x04\x13\x01\x13\x02\x02\x01\x00"), HELLO_TLS, { .sni = "" } },
 	{ "SNI twice", S(PLAIN_START "\x00\x14" SNI_A SNI_A), HELLO_BAD, { .sni = "" } },
@@ -374,11 +386,25 @@ static const struct {
 	{ "SSH", S("SSH-2.0-OpenSSH_9.2\r\n"), HELLO_OTHER },
 	{ "NUL bytes", S("\0\0\0\0"), HELLO_OTHER },
 	{ "postgres asks for TLS", S("\0\0\0\x08\x04\xd2\x16\x2f"), HELLO_OTHER },
-	{ "an alert", S("\x15\x03\x01\x00\x02\x02\x28"), HELLO_OTHER },
-	{ "application data", S("\x17\x03\x03\x00\x01x"), HELLO_OTHER },
-	{ "0x16 but not TLS", S("\x16\x02\x01\x00\x05"), HELLO_OTHER },
+	{ "a warning alert before the hello", S("\x15\x03\x01\x00\x02\x01\x5a\x16\x03\x01\x00\x05"), HELLO_BAD },
+	{ "an alert", S("\x15\x03\x01\x00\x02\x02\x28"), HELLO_BAD },
+	{ "change_cipher_spec", S("\x14\x03\x03\x00\x01\x01"), HELLO_BAD },
+	{ "application data", S("\x17\x03\x03\x00\x01x"), HELLO_BAD },
+	{ "a heartbeat", S("\x18\x03\x03\x00\x01x"), HELLO_BAD },
+	{ "a record of version 2.1", S("\x16\x02\x01\x00\x05"), HELLO_BAD },
+	{ "a record of version 0.0", S("\x16\x00\x00\x00\x05"), HELLO_BAD },
+	{ "0x16 but not TLS", S("\x16\x10\x01\x00\x05"), HELLO_OTHER },
+	{ "a PROXY header", S("PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n"), HELLO_BAD },
+	{ "a PROXY header, binary", S("\r\n\r\n\0\r\nQUIT\n\x21\x11"), HELLO_BAD },
+	{ "SOCKS 5", S("\5\1\0"), HELLO_BAD },
+	{ "SOCKS 4", S("\4\1\x01\xbb"), HELLO_BAD },
+	{ "five, but not SOCKS", S("\5\0\0"), HELLO_OTHER },
+	{ "empty lines before a request", S("\r\n\n\r\nPOST /v1 HTTP/1.1\r\n"), HELLO_HTTP },
+	{ "empty lines before something else", S("\r\nHELO a\r\n"), HELLO_OTHER },
+	{ "nothing but empty lines", S("\r\n\r\n"), HELLO_MORE },
 	{ "SSL 2", S("\x80\x2e\x01\x00\x02\x00\x15"), HELLO_BAD },
 	{ "SSL 2 form of TLS", S("\x80\x2e\x01\x03\x01\x00\x15"), HELLO_BAD },
+	{ "SSL 2 form of a later version", S("\x80\x2e\x01\x03\x09\x00\x15"), HELLO_BAD },
 	{ "SSL 2, too short", S("\x80\x2e\x01\x03"), HELLO_MORE },
 	{ "high bit, but not SSL 2", S("\x80\x2e\x02\x03\x01"), HELLO_OTHER },
 	{ "high bit, another version", S("\x80\x2e\x01\x07\x01"), HELLO_OTHER },
