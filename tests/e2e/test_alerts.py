@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+import pathlib
 import sys
 import time
 
@@ -236,6 +237,55 @@ def test_exec_gets_json_and_little_else(hooks):
     wait_for("the missing one", lambda: any(f["alert"] == "gone" and f["deliveries"]["exec"]["state"] == "failed" for f in h.fired()))
     wait_for("the killed one", lambda: any(f["alert"] == "slow" and "killed" in (f["deliveries"]["exec"]["error"] or "") for f in h.fired()))
     assert "sleep 60" not in worlds.run("ps", "-eo", "args").stdout.splitlines()
+
+
+RUNAWAY = """#!/bin/bash
+# Two forks and a session of its own, with our stdout in its hands; it never ends. And then we wait, too.
+setsid bash -c '(echo $BASHPID >> "$0/pids"; exec sleep 1000) &' "$1"
+sleep "$2"
+"""
+
+
+def test_a_command_that_runs_away_holds_up_nobody_and_does_not_live_on(hooks):
+    h = hooks([{"name": "waits", "at": [], "timeout": "1s", "exec": ["FOLDER/run.sh", "FOLDER", "1000"]},
+               {"name": "ends", "at": [], "timeout": "1s", "exec": ["FOLDER/run.sh", "FOLDER", "0"]},
+               {"name": "long", "at": [], "timeout": "60s", "exec": ["FOLDER/run.sh", "FOLDER", "1000"]}])
+    script, pids = h.w.folder / "run.sh", h.w.folder / "pids"
+    script.write_text(RUNAWAY)
+    script.chmod(0o755)
+    h.start()
+
+    def told(name):
+        return next(f["deliveries"]["exec"] for f in h.fired() if f["alert"] == name)
+
+    def cgroup_of(pid):
+        return pathlib.Path(f"/proc/{pid}/cgroup").read_text().split("0::")[1].split("\n")[0]
+
+    for name, error in ("waits", "killed, it took longer than 1000 ms"), ("ends", "ended with 0, but what it had started still ran"):
+        h.w.purse("alerts", "test", name)
+        wait_for(f"{name}: the report", lambda: error in (told(name)["error"] or ""), 5)
+    assert told("ends")["state"] == "failed" and told("ends")["attempts"] == 1
+    seen = len(pids.read_text().split())
+    h.w.purse("alerts", "test", "long")
+    wait_for("a runaway", lambda: len(pids.read_text().split()) > seen)
+    last = pids.read_text().split()[-1]
+    daemon = cgroup_of(h.w.daemon.pid)
+    # Below the daemon's, so that the gate does not take it for the daemon.
+    assert cgroup_of(last).startswith(f"{daemon}/purse-alert-{h.w.daemon.pid}-")
+    began = time.monotonic()
+    assert h.w.stop() == 0 and time.monotonic() - began < 4
+    for pid in pids.read_text().split():
+        assert not os.path.exists(f"/proc/{pid}") or "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    # One that is cut down leaves its command behind; the next one ends it.
+    h.w.start()
+    wait_for("it again", lambda: pids.read_text().split()[-1] != last)  # not delivered yet: sent after the start
+    last = pids.read_text().split()[-1]
+    old = cgroup_of(last)
+    h.w.kill9()
+    assert os.path.exists(f"/proc/{last}")
+    h.w.start()
+    wait_for("its end", lambda: not os.path.exists(f"/proc/{last}"))
+    assert not (worlds.CGROUPS / old[1:]).exists()
 
 
 def test_a_forecast_knows_the_window(hooks):

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ctl/agents.h"
+#include "ctl/alert/group.h"
 #include "ctl/alert/post.h"
 #include "ctl/alert/own.h"
 
@@ -287,6 +288,7 @@ int alerts_new(const struct alerts_env *env, struct alerts **ret, struct err *e)
 	(void)pthread_mutex_init(&a->lock, NULL);
 	(void)pthread_mutex_init(&a->refused_lock, NULL);
 	(void)pthread_cond_init(&a->news, NULL);
+	group_sweep();
 	if (c->alerts.n > 0)
 		r = alert_post_init(e);
 	if (r == 0 && c->alerts.n > 0) {

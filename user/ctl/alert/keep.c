@@ -392,6 +392,9 @@ void alerts_stop_keeping(struct alerts *a)
 	(void)pthread_mutex_lock(&a->lock);
 	a->closing = true;
 	(void)pthread_mutex_unlock(&a->lock);
+	for (size_t i = 0; i < a->neyes; i++)
+		for (int p = 0; p < ALERT_PLACE_COUNT; p++)
+			sender_stop(a->eyes[i].to[p]);
 	for (size_t i = 0; i < a->neyes; i++) {
 		for (int p = 0; p < ALERT_PLACE_COUNT; p++) {
 			sender_free(a->eyes[i].to[p]);

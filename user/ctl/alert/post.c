@@ -122,6 +122,8 @@ static void set_up(CURL *curl, const struct alert_post *p, struct curl_slist *he
 	(void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
 	(void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* Who stops does not wait for a name server: its thread ends by itself. */
+	(void)curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)p->timeout_ms);
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)p->body.n);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * alert/post.h: one delivery of an alert, once: an HTTP POST, or a command. Blocks until it is over or `stop` says so; for a sender's own
- * thread (alert/send.h). Redirects are not followed, certificates are verified, everything has its deadline.
+ * thread (alert/send.h). Redirects are not followed, certificates are verified, everything has its deadline, and a stop is heard within
+ * ALERT_STOP_MS.
  */
 #ifndef PURSE_CTL_ALERT_POST_H
 #define PURSE_CTL_ALERT_POST_H
@@ -9,11 +10,13 @@
 #include "base/err.h"
 #include "terms.h"
 
+#define ALERT_STOP_MS 2000
+
 /* What the try came to. */
 enum alert_outcome {
 	ALERT_DELIVERED,
 	ALERT_TRY_AGAIN, /* the other side may be well later: no connection, timeout, 408, 425, 429, 5xx, exit status not 0 */
-	ALERT_HOPELESS,  /* it will not: another 4xx, a redirect, a command that is not there */
+	ALERT_HOPELESS,  /* it will not: another 4xx, a redirect, a command that is not there or that left something running */
 	ALERT_STOPPED,   /* by `stop` */
 };
 
@@ -37,7 +40,7 @@ struct alert_command {
 	const char *const *argv; /* argv[0] absolute; ends in NULL */
 	const char *const *env;  /* "NAME=value", all that it gets; ends in NULL */
 	struct str input;        /* on its stdin */
-	int64_t timeout_ms;      /* then its process group is killed */
+	int64_t timeout_ms;      /* for it and all that it starts; then they are killed (alert/group.h) */
 	const bool *stop;
 };
 enum alert_outcome alert_command(const struct alert_command *c, struct err *why);

@@ -296,7 +296,7 @@ int sender_new(const struct config_alert *c, enum alert_place place, int64_t fir
 	return 0;
 }
 
-void sender_free(struct sender *s)
+void sender_stop(struct sender *s)
 {
 	if (!s)
 		return;
@@ -304,6 +304,13 @@ void sender_free(struct sender *s)
 	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
 	(void)pthread_cond_signal(&s->news);
 	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void sender_free(struct sender *s)
+{
+	if (!s)
+		return;
+	sender_stop(s);
 	(void)pthread_join(s->thread, NULL);
 	for (size_t i = 0; i < s->n; i++)
 		free(s->queue[i]);

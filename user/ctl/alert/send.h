@@ -44,7 +44,9 @@ bool sender_wanted(const struct config_alert *c, enum alert_place place);
 /* c outlives it. first_wait_ms 0 = ALERT_WAIT_FIRST_MS (tests are in a hurry). */
 int sender_new(const struct config_alert *c, enum alert_place place, int64_t first_wait_ms, alert_report_fn report, void *ctx,
 	       struct sender **ret, struct err *e);
-/* Cuts a delivery that runs (no report), drops the rest of the queue, joins. NULL ok. */
+/* Cuts a delivery that runs (no report) and drops the rest of the queue, without waiting; before many sender_free. NULL ok. */
+void sender_stop(struct sender *s);
+/* The same, and joins: at most ALERT_STOP_MS after the stop. NULL ok. */
 void sender_free(struct sender *s);
 int sender_put(struct sender *s, const struct alert_parcel *p); /* -ENOBUFS: the queue is full; -ENOMEM */
 
