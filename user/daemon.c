@@ -170,7 +170,7 @@ static int start_gate(struct daemon *d, struct err *e)
 	struct gate_options o = {
 		.pin_dir = c->bpffs, .lock_path = lock,
 		.cgroup_root = strcmp(c->cgroup_root, "auto") == 0 ? NULL : c->cgroup_root,
-		.inherited_lock = upgrade_take_lock(d->upgrade),
+		.inherited_lock = upgrade_take_lock(d->upgrade), .inherited_pins = upgrade_take_pins(d->upgrade),
 	};
 	int r = gate_open(&o, &d->gate, e);
 

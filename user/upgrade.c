@@ -61,7 +61,7 @@ struct upgrade {
 	int from; /* channel to the old one; an elder's from the time it is frozen */
 	pid_t from_pid;
 	bool is_taking, is_frozen;
-	int lock, control;
+	int lock, pins, control;
 	struct path_inherited *listeners;
 	size_t nlisteners;
 	int *leases;
@@ -98,7 +98,7 @@ struct upgrade *upgrade_new(const struct upgrade_calls *calls, void *ctx, const 
 		return NULL;
 	u->calls = calls;
 	u->ctx = ctx;
-	u->from = u->lock = u->control = u->listen = u->to = u->to_pidfd = u->money = -1;
+	u->from = u->lock = u->pins = u->control = u->listen = u->to = u->to_pidfd = u->money = -1;
 	(void)str_copy(u->path, sizeof(u->path), str_of(socket_path));
 	return u;
 }
@@ -266,6 +266,7 @@ int upgrade_meet(struct upgrade *u, struct err *e)
 		return err_set(e, -r, "take-over: process %d does not answer as it should: %s; stop it, then start this one", (int)u->from_pid,
 			       strerror(-r));
 	u->lock = fds[0];
+	u->pins = fds[1]; /* none from a version that had no such lock */
 	u->is_taking = true;
 	CRASH_POINT("upgrade-met");
 	log_info("upgrade", "taking over from process %d, version %s", (int)u->from_pid, m.text);
@@ -372,6 +373,11 @@ static int give_up_fd(int *fd)
 int upgrade_take_lock(struct upgrade *u)
 {
 	return give_up_fd(&u->lock);
+}
+
+int upgrade_take_pins(struct upgrade *u)
+{
+	return give_up_fd(&u->pins);
 }
 
 int upgrade_take_control(struct upgrade *u)
@@ -584,7 +590,7 @@ static void opened(struct upgrade *u)
 static void hello(struct upgrade *u, const struct handover_msg *m)
 {
 	struct handover_msg no = { .kind = HANDOVER_NO, .version = HANDOVER_VERSION, .pid = (uint32_t)getpid() };
-	const int fds[HANDOVER_FDS] = { gate_lock_fd(u->env.gate), -1 };
+	const int fds[HANDOVER_FDS] = { gate_lock_fd(u->env.gate), gate_pins_fd(u->env.gate) };
 
 	(void)upgrade_reap(u);
 	if (m->dialect != money_dialect())
@@ -737,6 +743,7 @@ void upgrade_free(struct upgrade *u)
 		loop_timer_free(u->timer);
 	close_fd(&u->money);
 	close_fd(&u->lock);
+	close_fd(&u->pins);
 	close_fd(&u->control);
 	for (size_t i = 0; i < u->nlisteners; i++) {
 		close_fd(&u->listeners[i].fd4);

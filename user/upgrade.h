@@ -4,7 +4,7 @@
  * sides; what is stopped and started stays the daemon's, which it reaches through struct upgrade_calls.
  *
  *   the new one                                    the old one
- *   upgrade_meet    HELLO ->                       stops looking after the programs; <- WELCOME, the lock
+ *   upgrade_meet    HELLO ->                       stops looking after the programs; <- WELCOME, the locks
  *   (its programs are put in the place of the old ones)
  *   upgrade_take    FREEZE ->                      freeze(); <- what is listened on, FROZEN
  *   (ledger, balances, listeners, control)
@@ -56,6 +56,7 @@ int upgrade_take(struct upgrade *u, struct err *e);
 bool upgrade_is_taking(const struct upgrade *u);
 pid_t upgrade_from(const struct upgrade *u);
 int upgrade_take_lock(struct upgrade *u);    /* a descriptor, 0 = none */
+int upgrade_take_pins(struct upgrade *u);    /* a descriptor, 0 = none */
 int upgrade_take_control(struct upgrade *u); /* a descriptor, 0 = none */
 const struct path_inherited *upgrade_listeners(const struct upgrade *u, size_t *ret_n);
 void upgrade_listeners_taken(struct upgrade *u); /* the descriptors are the path's */

@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <sys/mount.h>
 
 
 
@@ -76,17 +77,20 @@ static int dial_then_ask_later(void *ctx, struct seen *seen)
 	return err;
 }
 
-/* Actors inherit the lock's descriptor; another lock file stands for an orderly hand-over. */
+/* Actors inherit the locks' descriptors; another lock file and the other lock handed on stand for an orderly hand-over. */
 static void reopen_beside_actors(void)
 {
 	char lock[160];
+	int pins = dup(gate_pins_fd(rig.g));
 
 	close_gate();
+	rig.o.inherited_pins = pins;
 	(void)snprintf(lock, sizeof(lock), "%s.again", rig.lock_path);
 	rig.o.lock_path = lock;
 	open_gate();
 	(void)unlink(lock);
 	rig.o.lock_path = rig.lock_path;
+	rig.o.inherited_pins = 0;
 }
 
 static void sockets_are_remembered(void **unused)
@@ -189,6 +193,73 @@ static void second_daemon_is_refused(void **unused)
 	assert_int_equal(gate_verify(rig.g, NULL), 0);
 }
 
+/* Another run_dir, and another way to the same folder. */
+static void second_daemon_elsewhere_is_refused(void **unused)
+{
+	char lock[160], pid[32], mnt[] = "/tmp/purse-mount-XXXXXX", path[160];
+	struct gate_options o = rig.o;
+	struct gate *second = NULL;
+	struct err e = { "" };
+	uint32_t prog, before = 0;
+
+	(void)link_id("gate_connect4", &before);
+	(void)snprintf(lock, sizeof(lock), "%s.second", rig.lock_path);
+	(void)snprintf(pid, sizeof(pid), "process %d,", (int)getpid());
+	o.lock_path = lock;
+	assert_int_equal(gate_open(&o, &second, &e), -EBUSY);
+	assert_non_null(strstr(e.text, pid));
+	assert_non_null(strstr(e.text, rig.pin_dir));
+	assert_int_equal(gate_remove(&o, &e), -EBUSY);
+
+	assert_non_null(mkdtemp(mnt));
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mount("/sys/fs/bpf", mnt, NULL, MS_BIND, NULL), 0);
+	(void)snprintf(path, sizeof(path), "%s%s", mnt, strrchr(rig.pin_dir, '/'));
+	o.pin_dir = path;
+	assert_int_equal(gate_open(&o, &second, &e), -EBUSY);
+	assert_int_equal(umount(mnt), 0);
+	(void)rmdir(mnt);
+	(void)unlink(lock);
+
+	/* Nothing was touched. */
+	(void)link_id("gate_connect4", &prog);
+	assert_int_equal(prog, before);
+	assert_int_equal(gate_state(rig.g)->generation, 1);
+	assert_int_equal(gate_verify(rig.g, NULL), 0);
+}
+
+/* kill -9: the name of the dead one still stands there, the lock does not. */
+static void lock_of_the_dead_is_free(void **unused)
+{
+	close_gate();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct gate *g = NULL;
+
+		(void)gate_open(&rig.o, &g, NULL);
+		(void)kill(getpid(), SIGKILL);
+	}
+	assert_true(pid > 0);
+	(void)waitpid(pid, NULL, 0);
+	open_gate();
+	assert_int_equal(gate_state(rig.g)->generation, 3);
+}
+
+static void lock_of_other_pins_is_refused(void **unused)
+{
+	struct gate_options o = rig.o;
+	struct gate *g = NULL;
+	struct err e = { "" };
+
+	close_gate();
+	o.inherited_pins = open("/sys/fs/bpf", O_RDONLY | O_DIRECTORY);
+	assert_int_equal(gate_open(&o, &g, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "`bpffs` must be the same"));
+	open_gate();
+}
+
 static void lock_in_a_folder_that_is_missing(void **unused)
 {
 	char dir[] = "/tmp/purse-lock-XXXXXX", path[64], sub[64];
@@ -288,15 +359,13 @@ static void root_must_be_a_cgroup(void **unused)
 	struct gate_options o = rig.o;
 	struct gate *g = NULL;
 	struct err e = { "" };
-	char lock[160];
 
-	(void)snprintf(lock, sizeof(lock), "%s.bad", rig.lock_path);
-	o.lock_path = lock;
+	close_gate();
 	o.cgroup_root = "/tmp";
 	assert_int_equal(gate_open(&o, &g, &e), -ENOTSUP);
 	o.cgroup_root = "/sys/fs/cgroup/nowhere";
 	assert_int_equal(gate_open(&o, &g, &e), -ENOENT);
-	(void)unlink(lock);
+	open_gate();
 }
 
 /* ---- verify, and the repair: in place, or by opening again */
@@ -503,6 +572,9 @@ int main(void)
 		FRESH(link_stays_program_changes),
 		FRESH(enforced_during_updates),
 		FRESH(second_daemon_is_refused),
+		FRESH(second_daemon_elsewhere_is_refused),
+		FRESH(lock_of_the_dead_is_free),
+		FRESH(lock_of_other_pins_is_refused),
 		FRESH(lock_in_a_folder_that_is_missing),
 		FRESH(another_layout_is_refused),
 		FRESH(another_size_is_refused),

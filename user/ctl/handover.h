@@ -23,7 +23,7 @@ enum handover_kind {
 	HANDOVER_STOP_CALLS, /* account: an operator ends its calls */
 	HANDOVER_END,       /* end now: what does not end within ms is cut */
 	/* old to new */
-	HANDOVER_WELCOME,   /* pid, text = version; the lock */
+	HANDOVER_WELCOME,   /* pid, text = version; the lock, the lock of the pins */
 	HANDOVER_NO,        /* text = why not */
 	HANDOVER_LISTENER,  /* place; 127.0.0.1 and ::1 as far as there are */
 	HANDOVER_CONTROL,   /* the listening control socket */

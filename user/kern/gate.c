@@ -32,7 +32,7 @@ static int new_gate(const char *pin_dir, struct gate **ret, struct err *e)
 		return err_set(e, ENAMETOOLONG, "pin_dir: a path of %zu bytes is too long", n);
 	}
 	memcpy(g->pin_dir, pin_dir, n);
-	g->lock_fd = -1;
+	g->lock_fd = g->pins_fd = -1;
 	g->root_fd = -1;
 	for (int m = 0; m < GATE_MAP_COUNT; m++)
 		g->map_fds[m] = -1;
@@ -84,19 +84,32 @@ static int init_state(struct gate *g, bool endpoints_are_new, struct err *e)
 	return 0;
 }
 
-static int open_all(struct gate *g, const struct gate_options *o, struct err *e)
+/* Before anything that is pinned is touched. */
+static int take_locks(struct gate *g, const struct gate_options *o, struct err *e)
 {
-	bool missing[GATE_MAP_COUNT];
 	int ret = 0;
 
 	if (o->inherited_lock > 0)
 		g->lock_fd = o->inherited_lock;
-	else
+	if (o->inherited_pins > 0)
+		g->pins_fd = o->inherited_pins;
+	if (g->lock_fd < 0)
 		ret = gate_lock(o->lock_path, &g->lock_fd, e);
-	if (ret == 0)
-		ret = open_root(g, o->cgroup_root, e);
+	/* Makes nothing that one who has them would not have. */
 	if (ret == 0)
 		ret = gate_pins_make(g, e);
+	if (ret < 0)
+		return ret;
+	return g->pins_fd < 0 ? gate_lock_pins(g->pin_dir, &g->pins_fd, e) : gate_lock_check_pins(g, e);
+}
+
+static int open_all(struct gate *g, const struct gate_options *o, struct err *e)
+{
+	bool missing[GATE_MAP_COUNT];
+	int ret = take_locks(g, o, e);
+
+	if (ret == 0)
+		ret = open_root(g, o->cgroup_root, e);
 	if (ret == 0)
 		ret = gate_pins_check(g, missing, e);
 	if (ret == 0)
@@ -136,9 +149,9 @@ int gate_lock_fd(const struct gate *g)
 	return g->lock_fd;
 }
 
-void gate_sign_lock(const struct gate *g)
+int gate_pins_fd(const struct gate *g)
 {
-	(void)gate_lock_sign(g->lock_fd);
+	return g->pins_fd;
 }
 
 uint32_t gate_start(const struct gate *g)
@@ -177,6 +190,7 @@ void gate_close(struct gate *g)
 	gate_unload(g);
 	cleanup_close_(&g->root_fd);
 	/* Last: the next daemon may start from here on. */
+	cleanup_close_(&g->pins_fd);
 	cleanup_close_(&g->lock_fd);
 	free(g);
 }
@@ -184,7 +198,10 @@ void gate_close(struct gate *g)
 int gate_remove(const struct gate_options *o, struct err *e)
 {
 	CLEANUP_CLOSE int lock = -1;
+	CLEANUP_CLOSE int pins = -1;
 	int ret = gate_lock(o->lock_path, &lock, e);
 
+	if (ret == 0 && access(o->pin_dir, F_OK) == 0)
+		ret = gate_lock_pins(o->pin_dir, &pins, e);
 	return ret < 0 ? ret : gate_pins_remove(o->pin_dir, e);
 }

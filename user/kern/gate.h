@@ -4,10 +4,10 @@
  *
  * gate_open either finds the pinned maps of an earlier run and uses them again (balances and holds survive the daemon) or
  * makes new ones; loads the programs fresh; updates pinned links in place (BPF_LINK_UPDATE, enforcement never off) or
- * attaches and pins new ones. Two daemons: an flock on <pin_dir>.lock (in run_dir) makes the second refuse.
+ * attaches and pins new ones. Two daemons: an flock on a file in run_dir and one on the pin folder itself make the second refuse.
  * Maps of another GATE_ABI_VERSION: refused with the text that says how to migrate.
  *
- * gate_open: -EBUSY: another daemon holds the lock (a child by plain fork keeps it, exec drops it); -EPROTO: another layout;
+ * gate_open: -EBUSY: another daemon holds a lock (a child by plain fork keeps it, exec drops it); -EPROTO: another layout;
  * what the kernel says when it refuses the programs, with the verifier's last words in the text. A start that fails half-way
  * leaves attached what is attached: a state of zeros is a dead daemon, so agents are denied.
  */
@@ -24,7 +24,8 @@ struct gate_options {
 	const char *pin_dir;     /* "/sys/fs/bpf/purse"; its parent must be on bpffs (it is mounted at /sys/fs/bpf if it is not) */
 	const char *cgroup_root; /* directory on a cgroup2 mount, or NULL = the mount's root */
 	const char *lock_path;   /* "/run/purse/gate.lock" */
-	int inherited_lock;      /* > 0: the lock, from the process that hands over; gate_open takes the descriptor, also on failure */
+	/* > 0: the locks, from the process that hands over; gate_open takes the descriptors, also on failure */
+	int inherited_lock, inherited_pins;
 };
 
 int gate_open(const struct gate_options *o, struct gate **ret, struct err *e);
@@ -38,10 +39,11 @@ struct gate_account *gate_accounts(struct gate *g); /* GATE_ACCOUNTS_MAX */
 struct gate_hold *gate_holds(struct gate *g);       /* GATE_HOLDS_MAX */
 struct gate_state *gate_state(struct gate *g);
 /*
- * A hand-over: the lock as a descriptor, borrowed. It is one lock however many processes have it, and free when the last of them is gone.
- * gate_sign_lock: our process id stands in it from now on. gate_start: which start of a daemon this one is, never 0 (wraps).
+ * A hand-over: the locks as descriptors, borrowed. Each is one lock however many processes have it, and free when the last of them is gone.
+ * gate_sign_lock: our process id stands in them from now on. gate_start: which start of a daemon this one is, never 0 (wraps).
  */
 int gate_lock_fd(const struct gate *g);
+int gate_pins_fd(const struct gate *g); /* of the pin folder */
 void gate_sign_lock(const struct gate *g);
 uint32_t gate_start(const struct gate *g);
 bool gate_is_fresh(const struct gate *g); /* maps were made by this open (reboot or first start) */

@@ -3,7 +3,7 @@
  * gate_inside.h: what the files behind gate.h share: the struct and who does
  * what. gate.c opens and closes; gate_pins.c owns the folders on bpffs and the lock;
  * gate_load.c has the programs and links; gate_maps.c the mapped arrays;
- * gate_tables.c the keyed maps; gate_events.c the ring. Nothing outside kern/ includes this.
+ * gate_tables.c the keyed maps; gate_old.c connections from before; gate_events.c the ring. Nothing outside kern/ includes this.
  */
 #ifndef PURSE_KERN_GATE_INSIDE_H
 #define PURSE_KERN_GATE_INSIDE_H
@@ -42,7 +42,7 @@ struct gate {
 	char pin_dir[PATH_MAX - 64]; /* leaves room for "/links/<program>" */
 	bool is_readonly;            /* made by gate_peek */
 	bool is_fresh;
-	int lock_fd;
+	int lock_fd, pins_fd; /* the two locks */
 	uint32_t start; /* gate_state.generation as this open made it */
 	uint64_t root_id; /* cgroup that the links are on */
 	int root_fd;
@@ -57,7 +57,15 @@ struct gate {
 	void (*read_event)(void *ctx, const struct gate_event *ev); /* during gate_read_events only */
 	void *read_ctx;
 	unsigned read_left;
+	uint64_t old_epoch; /* gate_old_epoch() */
 };
+
+/* ---- gate_lock.c: for as long as the descriptor lives. -EBUSY names the process that has it. */
+int gate_lock(const char *path, int *ret_fd, struct err *e);
+int gate_lock_pins(const char *pin_dir, int *ret_fd, struct err *e); /* the folder itself, which must be there */
+int gate_lock_pins_again(struct gate *g, struct err *e);	     /* if the folder is another one by now */
+int gate_lock_check_pins(const struct gate *g, struct err *e);	     /* one from another process: -EINVAL: of another folder */
+void gate_lock_unsign(const char *pin_dir);			     /* so that the folder can be removed */
 
 /* ---- gate_pins.c */
 const char *gate_map_name(enum gate_map m);
@@ -66,9 +74,6 @@ int gate_pins_make(const struct gate *g, struct err *e);
 int gate_pins_remove(const char *pin_dir, struct err *e);
 /* Ends links that another version pinned for programs that are not among g->hooks. */
 int gate_pins_drop_other_links(const struct gate *g, struct err *e);
-/* Takes the lock for as long as the descriptor lives. -EBUSY names the process that has it. */
-int gate_lock(const char *path, int *ret_fd, struct err *e);
-int gate_lock_sign(int fd);
 /* May the maps that are pinned there be used? Sets which of them are missing. -EPROTO: another layout. */
 int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e);
 /* The path of a pin, for messages and libbpf. kind: "maps" or "links". */
@@ -87,6 +92,12 @@ int gate_maps_pin_again(const struct gate *g, struct err *e);
 
 /* ---- gate_tables.c */
 int gate_put_exempt(struct gate *g, struct err *e);
+
+int gate_find_listener(struct gate *g, uint64_t netns_cookie, struct gate_listener *ret); /* -ENOENT */
+
+/* ---- gate_old.c */
+/* From here back there may be connections that nobody saw. Any thread. */
+void gate_note_gap(struct gate *g);
 
 /* ---- gate_events.c */
 int gate_events_open(struct gate *g, struct err *e);

@@ -277,6 +277,9 @@ int gate_repair(struct gate *g, struct err *e)
 	int ret = gate_pins_make(g, e);
 
 	ASSERT(!g->is_readonly);
+	/* The folder was removed: somebody may have started on another one at its place. */
+	if (ret == 0)
+		ret = gate_lock_pins_again(g, e);
 	if (ret == 0)
 		ret = gate_maps_pin_again(g, e);
 	for (size_t i = 0; ret == 0 && i < g->nhooks; i++)

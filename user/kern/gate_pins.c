@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gate_pins.c: the folders on bpffs, what may stand in them, and the lock that
- * keeps a second daemon out. It opens maps to look at their layout only.
+ * gate_pins.c: the folders on bpffs and what may stand in them. It opens maps to look at their layout only. Whose
+ * they are: gate_lock.c.
  */
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -77,63 +75,6 @@ int gate_pins_make(const struct gate *g, struct err *e)
 			ret = err_set(e, errno, "pin_dir %s: cannot make %s: %s", g->pin_dir, path, strerror(errno));
 	}
 	return ret;
-}
-
-/* ---- the lock */
-
-/* mkdir -p of the folder that `path` is in. */
-static int make_folder_of(const char *path)
-{
-	char dir[PATH_MAX];
-
-	if ((size_t)snprintf(dir, sizeof(dir), "%s", path) >= sizeof(dir))
-		return -ENAMETOOLONG;
-	for (char *p = strchr(dir + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return 0;
-}
-
-/* For the message below only: the lock is the flock. */
-int gate_lock_sign(int fd)
-{
-	char text[32];
-	ssize_t n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-
-	if (ftruncate(fd, 0) < 0)
-		return -errno;
-	return pwrite(fd, text, (size_t)n, 0) == n ? 0 : -EIO;
-}
-
-int gate_lock(const char *path, int *ret_fd, struct err *e)
-{
-	char text[32] = "";
-	ssize_t n;
-	int ret = make_folder_of(path);
-
-	if (ret < 0)
-		return err_set(e, ret, "lock %s: cannot make its folder: %s", path, strerror(-ret));
-	CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return err_set(e, errno, "lock %s: cannot open: %s", path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return err_set(e, errno, "lock %s: cannot lock: %s", path, strerror(errno));
-		n = pread(fd, text, sizeof(text) - 1, 0);
-		text[n > 0 ? n : 0] = '\0';
-		text[strcspn(text, "\n")] = '\0';
-		return err_set(e, EBUSY, "lock %s: the gate is held by process %s; stop that pursed first", path,
-			       text[0] ? text : "(unknown)");
-	}
-	ret = gate_lock_sign(fd);
-	if (ret < 0)
-		return err_set(e, -ret, "lock %s: cannot write the process id: %s", path, strerror(-ret));
-	*ret_fd = TAKE_FD(fd);
-	return 0;
 }
 
 /* ---- layout */
@@ -264,6 +205,8 @@ int gate_pins_remove(const char *pin_dir, struct err *e)
 
 	if (ret == 0)
 		ret = remove_folder(pin_dir, "maps", false, e);
+	if (ret == 0)
+		gate_lock_unsign(pin_dir);
 	if (ret == 0 && rmdir(pin_dir) < 0 && errno != ENOENT)
 		ret = err_set(e, errno, "gate: cannot remove %s: %s", pin_dir, strerror(errno));
 	return ret;
