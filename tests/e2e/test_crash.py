@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Killed anywhere, nothing is lost: no charge missing, none twice, no hold left; and while it is dead nobody gets through."""
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -58,6 +59,31 @@ def test_killed_at(make_world, crash_build, point):
     w.kill9()
     w.start().quiet().audit()
     assert len(w.ledger()) == len(rows) + 1
+
+
+SILENT = """
+import socket, sys
+l = socket.create_server((sys.argv[1], 443))
+kept = []
+while True: kept.append(l.accept())
+"""
+
+
+def test_killed_while_it_gives_up(make_world, crash_build):
+    """The provider was not reached, the hold stands written ahead: killed before the ledger has forgotten it, nothing is charged."""
+    w = make_world(build=crash_build, start=False, config={"connect_timeout": "1s"},
+                   provider=lambda chain, key: [sys.executable, "-c", SILENT, worlds.PROVIDER4])
+    w.start(crash="given-up")
+    w.chat(args=["-4"])
+    worlds.wait_for("the crash", lambda: w.daemon.poll() is not None, 10)
+    assert w.daemon.returncode == -9
+    with sqlite3.connect(w.folder / "state" / "ledger.db") as db:
+        assert db.execute("SELECT count(*) FROM open_calls").fetchone() == (1,)
+    w.start()
+    w.quiet().audit()
+    assert w.ledger() == [] and w.charged() == 0
+    windows = w.account()["windows"]
+    assert nano(windows["day"]["held"]) == 0 and nano(windows["total"]["spent"]) == 0
 
 
 def test_killed_at_random_under_load(make_world):

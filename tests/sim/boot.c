@@ -32,13 +32,13 @@ static void row_is_durable(void *ctx, uint32_t slot)
 	for (size_t i = m->first_open; i < m->ncalls; i++) {
 		struct call *c = &m->calls[i];
 
-		if (c->state != CALL_CHARGED || c->slot != slot)
+		if ((c->state != CALL_CHARGED && c->state != CALL_GIVEN_UP) || c->slot != slot)
 			continue;
-		c->state = CALL_ROWED;
+		c->state = c->state == CALL_CHARGED ? CALL_ROWED : CALL_FORGOTTEN;
 		w->durable[w->ndurable++] = slot;
 		return;
 	}
-	broken("the ledger says that slot %u is durable; it is not charged", slot);
+	broken("the ledger says that slot %u is durable; it is neither charged nor given up", slot);
 }
 
 static void health(void *ctx, bool healthy, const char *why)
@@ -57,9 +57,12 @@ void slot_settled(struct world *w, size_t which)
 	say("slot %u settled", slot);
 	w->durable[which] = w->durable[--w->ndurable];
 	budget_settled(w->budget, slot);
-	for (size_t i = w->model.first_open; i < w->model.ncalls; i++)
-		if (w->model.calls[i].state == CALL_ROWED && w->model.calls[i].slot == slot)
-			w->model.calls[i].state = CALL_OVER;
+	for (size_t i = w->model.first_open; i < w->model.ncalls; i++) {
+		struct call *c = &w->model.calls[i];
+
+		if (c->slot == slot && (c->state == CALL_ROWED || c->state == CALL_FORGOTTEN))
+			c->state = c->state == CALL_ROWED ? CALL_OVER : CALL_GONE;
+	}
 	w->settled++;
 }
 
@@ -154,7 +157,7 @@ static void torn(struct world *w, struct call *c)
 	const struct gate_hold *h = &w->holds[c->slot];
 
 	c->is_torn = false;
-	if (c->state == CALL_GONE || h->call_id != c->id)
+	if (c->state == CALL_GONE || c->state == CALL_GIVEN_UP || h->call_id != c->id)
 		return;
 	/* Where it stopped shows in the slot; what stands there must be the step before or the step after, whole. */
 	if (c->amount != c->old_amount && h->amount_nanousd == c->old_amount)
@@ -177,7 +180,7 @@ static void calls_without_daemon(struct world *w)
 
 		if (c->is_torn)
 			torn(w, c);
-		if (c->state == CALL_HELD) { /* nothing went upstream */
+		if (c->state == CALL_HELD || c->state == CALL_GIVEN_UP || c->state == CALL_FORGOTTEN) { /* nothing went upstream */
 			c->state = CALL_GONE;
 		} else if (c->state == CALL_SENT) { /* invariant 9: towards over */
 			c->state = CALL_CHARGED;
@@ -197,6 +200,8 @@ static void calls_without_machine(struct world *w)
 
 		if (c->state == CALL_ROWED)
 			c->state = CALL_OVER;
+		if (c->state == CALL_FORGOTTEN)
+			c->state = CALL_GONE;
 		c->may_be_lost = c->state < CALL_OVER;
 		c->is_torn = false;
 	}
@@ -214,11 +219,11 @@ static void mark_known(struct world *w, const struct row *r)
 	if (is_ahead && (r->cost > c->amount || !c->told || (c->may_be_lost && r->cost + r->cost / 8 + 1 < c->ahead)))
 		broken("call %" PRIu64 " held %" PRId64 ", told %" PRId64 ", ahead %" PRId64 "; the ledger charged %" PRId64, c->id, c->amount, c->told,
 		       c->ahead, r->cost);
-	if (is_ahead && !c->may_be_lost && c->state != CALL_GONE)
+	if (is_ahead && !c->may_be_lost)
 		broken("call %" PRIu64 " was charged for a power cut that was none", c->id);
 	if (!is_ahead && c->may_be_lost && (c->state != CALL_CHARGED || r->cost != c->cost))
 		broken("call %" PRIu64 " cost %" PRId64 " (state %d), the ledger says %" PRId64, c->id, c->cost, (int)c->state, r->cost);
-	/* Also one that was released, and nobody could say so any more: towards over. */
+	/* Also one that was given up, and nobody could say so any more: towards over. */
 	if (is_ahead)
 		c->cost = r->cost;
 	if (is_ahead || c->may_be_lost || c->state == CALL_CHARGED)
@@ -234,7 +239,7 @@ static void drop_lost(struct world *w)
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->ncalls; i++)
-		if (m->calls[i].may_be_lost && m->calls[i].ahead)
+		if (m->calls[i].may_be_lost && m->calls[i].ahead && m->calls[i].state != CALL_GIVEN_UP)
 			broken("call %" PRIu64 " was written ahead at %" PRId64 ", and is lost", m->calls[i].id, m->calls[i].ahead);
 	for (size_t i = 0; i < m->ncalls; i++)
 		if (!m->calls[i].may_be_lost && m->calls[i].state != CALL_GONE)

@@ -285,6 +285,7 @@ static void look_at_slots(const struct model *m, const struct gate_hold *holds)
 {
 	static const uint32_t slot_states[] = {
 		[CALL_HELD] = GATE_HOLD_HELD, [CALL_SENT] = GATE_HOLD_SENT, [CALL_CHARGED] = GATE_HOLD_CHARGED, [CALL_ROWED] = GATE_HOLD_CHARGED,
+		[CALL_GIVEN_UP] = GATE_HOLD_HELD, [CALL_FORGOTTEN] = GATE_HOLD_HELD,
 	};
 
 	for (size_t i = m->first_open; i < m->ncalls; i++) {
@@ -293,12 +294,13 @@ static void look_at_slots(const struct model *m, const struct gate_hold *holds)
 		if (c->state >= CALL_OVER)
 			continue;
 		const struct gate_hold *h = &holds[c->slot];
+		nanousd amount = call_is_held(c) || call_is_spent(c) ? c->amount : 0;
 
-		if (h->call_id != c->id || h->state != slot_states[c->state] || h->amount_nanousd != c->amount ||
+		if (h->call_id != c->id || h->state != slot_states[c->state] || h->amount_nanousd != amount ||
 		    h->started_realtime_ns != c->started_ns || (call_is_spent(c) && h->cost_nanousd != c->cost))
 			broken("slot %u: call %" PRIu64 " state %u amount %" PRId64 " cost %" PRId64 "; should be call %" PRIu64
 			       " state %u amount %" PRId64 " cost %" PRId64, c->slot, (uint64_t)h->call_id, h->state,
-			       (int64_t)h->amount_nanousd, (int64_t)h->cost_nanousd, c->id, slot_states[c->state], c->amount, c->cost);
+			       (int64_t)h->amount_nanousd, (int64_t)h->cost_nanousd, c->id, slot_states[c->state], amount, c->cost);
 	}
 }
 

@@ -20,8 +20,10 @@ enum call_state {
 	CALL_SENT,
 	CALL_CHARGED, /* the cost is final, nobody has said that its row is durable */
 	CALL_ROWED,   /* the ledger has said so; the slot is still taken */
+	CALL_GIVEN_UP,  /* it never cost anything, but the ledger may still have it written ahead */
+	CALL_FORGOTTEN, /* the ledger has said that it has not; the slot is still taken */
 	CALL_OVER,    /* row durable, slot free */
-	CALL_GONE,    /* released: it never cost anything */
+	CALL_GONE,    /* forgotten, slot free */
 };
 
 struct call {

@@ -231,21 +231,20 @@ static void step_sent(struct world *w)
 	model_look(&w->model, w->rows, w->holds, LOOK_STRICT);
 }
 
-static void step_release(struct world *w)
+static void step_give_up(struct world *w)
 {
 	struct call *c = any_call(w, 1u << CALL_HELD);
 
 	if (!c)
 		return;
-	say("release slot %u", c->slot);
+	say("give up slot %u", c->slot);
 	before(w, c);
 	tear_on();
-	budget_release(w->budget, c->slot);
+	budget_give_up(w->budget, c->slot);
 	tear_off();
-	c->state = CALL_GONE;
+	c->state = CALL_GIVEN_UP;
 	model_look(&w->model, w->rows, w->holds, LOOK_STRICT);
-	if (c->told)
-		ledger_hold_over(w->ledger, c->id);
+	ledger_hold_over(w->ledger, c->id, c->slot);
 }
 
 /* A streamed call needs more than it holds. */
@@ -679,9 +678,6 @@ static void step_audit(struct world *w)
 
 	if (w->flaky)
 		return;
-	step_ledger(w); /* what was released has to be forgotten by the ledger too; there the audit waits for the writer */
-	if (simdisk_is_dead(w->disk))
-		return;
 	say("audit");
 	w->audits++;
 	settle_doubts(w);
@@ -749,7 +745,7 @@ static const struct step {
 	{ step_hold, 30, offsetof(struct temper, calls) },
 	{ step_sent, 22, offsetof(struct temper, calls) },
 	{ step_charge, 20, offsetof(struct temper, calls) },
-	{ step_release, 5, offsetof(struct temper, calls) },
+	{ step_give_up, 5, offsetof(struct temper, calls) },
 	{ step_extend, 12, offsetof(struct temper, calls) },
 	{ step_settled, 22, offsetof(struct temper, calls) },
 	{ step_ledger, 6, offsetof(struct temper, syncs) },
@@ -773,7 +769,7 @@ static unsigned weight_of(const struct world *w, const struct step *s)
 
 static void step_torn(struct world *w)
 {
-	static void (*const on_calls[])(struct world *) = { step_hold, step_sent, step_release, step_charge, step_extend };
+	static void (*const on_calls[])(struct world *) = { step_hold, step_sent, step_give_up, step_charge, step_extend };
 	const struct tear_copy copies[2] = { { w->rows_at_death, w->rows, ROWS * sizeof(*w->rows) },
 					     { w->holds_at_death, w->holds, SLOTS * sizeof(*w->holds) } };
 	size_t ncalls = w->model.ncalls;

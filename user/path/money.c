@@ -327,14 +327,16 @@ void money_sent(struct money *m, uint32_t slot)
 	money_leave(m);
 }
 
-void money_release(struct money *m, uint32_t slot)
+void money_give_up(struct money *m, uint32_t slot, uint64_t call_id)
 {
-	const struct money_ask ask = { .verb = MONEY_RELEASE, .slot = slot };
+	const struct money_ask ask = { .verb = MONEY_GIVE_UP, .slot = slot, .call_id = call_id };
 
-	if (money_enter(m))
+	if (money_enter(m)) {
 		(void)tell(m, &ask);
-	else
-		budget_release(m->budget, slot);
+	} else {
+		budget_give_up(m->budget, slot);
+		ledger_hold_over(m->ledger, call_id, slot);
+	}
 	money_leave(m);
 }
 
@@ -411,17 +413,6 @@ void money_hold_grew(struct money *m, uint64_t call_id, nanousd amount)
 		(void)tell(m, &ask);
 	else
 		ledger_hold_grew(m->ledger, call_id, amount);
-	money_leave(m);
-}
-
-void money_hold_over(struct money *m, uint64_t call_id)
-{
-	const struct money_ask ask = { .verb = MONEY_HOLD_OVER, .call_id = call_id };
-
-	if (money_enter(m))
-		(void)tell(m, &ask);
-	else
-		ledger_hold_over(m->ledger, call_id);
 	money_leave(m);
 }
 

@@ -37,7 +37,11 @@ bool money_is_below(struct money *m, uint32_t account, uint32_t top);
 bool money_clamps(struct money *m, uint32_t account);
 void money_count_tokens(struct money *m, uint32_t slot, int64_t tokens, int64_t now_ns);
 void money_sent(struct money *m, uint32_t slot);
-void money_release(struct money *m, uint32_t slot);
+/*
+ * Nothing of it was sent: budget_give_up and ledger_hold_over as one question. The slot stays until what was written ahead is gone from the
+ * disk: wherever a process is killed, the next one finds a slot that says so, and charges nothing.
+ */
+void money_give_up(struct money *m, uint32_t slot, uint64_t call_id);
 void money_count_refusal(struct money *m, uint32_t account);
 void money_get_hold(struct money *m, uint32_t slot, struct gate_hold *ret);
 uint32_t money_find(struct money *m, const char *name);
@@ -46,7 +50,6 @@ int money_view(struct money *m, uint32_t account, int64_t now_s, struct account_
 nanousd money_charge(struct money *m, uint32_t slot, const struct ledger_call *c);
 void money_write_hold(struct money *m, const struct ledger_hold *h);
 void money_hold_grew(struct money *m, uint64_t call_id, nanousd amount);
-void money_hold_over(struct money *m, uint64_t call_id);
 void money_refusal(struct money *m, const char *agent, const char *provider, const char *model, const struct refusal *why, int64_t at_ns);
 void money_note(struct money *m, const char *agent, const char *provider, const char *model, const struct refusal *why, int64_t at_ns);
 

@@ -75,10 +75,11 @@ static void sent(struct money_serve *s, const struct money_ask *q, struct money_
 	budget_sent(s->budget, q->slot);
 }
 
-static void release(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)
+static void give_up(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)
 {
 	(void)ret;
-	budget_release(s->budget, q->slot);
+	budget_give_up(s->budget, q->slot);
+	ledger_hold_over(s->ledger, q->call_id, q->slot);
 }
 
 static void count_refusal(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)
@@ -125,12 +126,6 @@ static void hold_grew(struct money_serve *s, const struct money_ask *q, struct m
 	ledger_hold_grew(s->ledger, q->call_id, q->amount);
 }
 
-static void hold_over(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)
-{
-	(void)ret;
-	ledger_hold_over(s->ledger, q->call_id);
-}
-
 static void refusal(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)
 {
 	(void)ret;
@@ -159,7 +154,7 @@ static const struct {
 	[MONEY_CLAMPS] = { clamps, 0 },
 	[MONEY_COUNT_TOKENS] = { count_tokens, HELD | SENT },
 	[MONEY_SENT] = { sent, HELD | SENT },
-	[MONEY_RELEASE] = { release, HELD },
+	[MONEY_GIVE_UP] = { give_up, HELD },
 	[MONEY_COUNT_REFUSAL] = { count_refusal, 0 },
 	[MONEY_GET_HOLD] = { get_hold, HELD | SENT | CHARGED },
 	[MONEY_FIND] = { find, 0 },
@@ -167,7 +162,6 @@ static const struct {
 	[MONEY_CHARGE] = { charge, HELD | SENT },
 	[MONEY_WRITE_HOLD] = { write_hold, 0 },
 	[MONEY_HOLD_GREW] = { hold_grew, 0 },
-	[MONEY_HOLD_OVER] = { hold_over, 0 },
 	[MONEY_REFUSAL] = { refusal, 0 },
 	[MONEY_NOTE] = { note, 0 },
 };
@@ -182,6 +176,9 @@ static bool may(struct money_serve *s, const struct money_ask *q)
 	if (q->slot >= GATE_HOLDS_MAX)
 		return false;
 	budget_get_hold(s->budget, q->slot, &h);
+	/* One that was given up counts no more: as if it were free. */
+	if (h.state == GATE_HOLD_HELD && !h.amount_nanousd)
+		return false;
 	return h.owner == s->owner && h.state < 32 && (verbs[q->verb].states & 1u << h.state);
 }
 

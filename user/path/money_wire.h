@@ -9,7 +9,7 @@
 #include "spend/budget/budget.h"
 #include "spend/ledger/ledger.h"
 
-#define MONEY_WIRE_VERSION 1u
+#define MONEY_WIRE_VERSION 2u
 
 enum money_verb {
 	MONEY_HOLD = 1,
@@ -19,7 +19,7 @@ enum money_verb {
 	MONEY_CLAMPS,
 	MONEY_COUNT_TOKENS,
 	MONEY_SENT,
-	MONEY_RELEASE,
+	MONEY_GIVE_UP,
 	MONEY_COUNT_REFUSAL,
 	MONEY_GET_HOLD,
 	MONEY_FIND,
@@ -27,7 +27,6 @@ enum money_verb {
 	MONEY_CHARGE,
 	MONEY_WRITE_HOLD,
 	MONEY_HOLD_GREW,
-	MONEY_HOLD_OVER,
 	MONEY_REFUSAL,
 	MONEY_NOTE,
 	MONEY_VERB_COUNT,

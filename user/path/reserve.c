@@ -213,7 +213,6 @@ void reserve_undo(struct exchange *x)
 {
 	if (x->hold != HOLD_HELD)
 		return;
-	money_release(x->worker->env->money, x->slot);
-	money_hold_over(x->worker->env->money, x->call_id);
+	money_give_up(x->worker->env->money, x->slot, x->call_id);
 	x->hold = HOLD_OVER;
 }

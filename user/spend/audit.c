@@ -196,15 +196,12 @@ static int audit_once(const struct audit_input *in, struct audit_report *ret, bo
 		r = in->budget ? budget_check(in->budget, e) : check_p1(&a);
 	if (r == 0)
 		*ret = a.report;
-	*ret_again = in->budget && (a.models_differ || (r == 0 && a.report.open_stale));
+	*ret_again = a.models_differ;
 	audit_done(&a, &snapshot);
 	return r;
 }
 
-/*
- * A call that was released a moment ago still has its hold in the ledger until the next commit, and limits on models are not read at the
- * very instant: only what stays is wrong.
- */
+/* Limits on models are not read at the very instant: only what stays is wrong. */
 #define TRIES 20
 #define PAUSE_NS 100000000L
 
@@ -223,8 +220,7 @@ int audit_run(const struct audit_input *in, struct audit_report *ret, struct err
 			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
 		r = audit_once(in, ret, &again, e);
 	}
-	/* A ledger that cannot write has not been able to forget them. */
-	if (r < 0 || !again || !ledger_is_healthy(in->ledger))
+	if (r < 0 || !in->budget || !ret->open_stale)
 		return r;
 	return err_set(e, EUCLEAN, "the ledger has %zu calls in flight that have no hold (the first: call %llu); the next start would charge them",
 		       ret->open_stale, (unsigned long long)ret->first_stale);

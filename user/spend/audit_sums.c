@@ -180,6 +180,8 @@ static int add_slot(struct audit *a, const struct gate_hold *h)
 
 	if (map_put(a->open, BYTES_OF(&id), (void *)(uintptr_t)h, NULL) < 0)
 		return -ENOMEM;
+	if (h->state == GATE_HOLD_HELD && !h->amount_nanousd)
+		return 0; /* given up; it stands there until the ledger has forgotten it */
 	if (h->state == GATE_HOLD_CHARGED) {
 		int known = ledger_view_has_call(a->view, h->call_id);
 

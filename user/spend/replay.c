@@ -409,8 +409,8 @@ void replay_abandoned(struct budget *b, struct ledger *l, uint32_t owner, struct
 		const struct gate_hold *h = &left[i].hold;
 
 		if (h->state == GATE_HOLD_HELD) {
-			budget_release(b, left[i].slot);
-			ledger_hold_over(l, h->call_id);
+			budget_give_up(b, left[i].slot);
+			ledger_hold_over(l, h->call_id, left[i].slot);
 			continue;
 		}
 		(void)budget_charge(b, left[i].slot, h->amount_nanousd, true);

@@ -152,11 +152,13 @@ static void test_verbs(void **state)
 	uint32_t own;
 
 	assert_int_equal(budget_hold(o.w.b, &r, &own, &own_id, &no), 0);
-	money_release(m, own);
+	money_give_up(m, own, own_id);
 	assert_int_equal(o.w.holds[own].state, GATE_HOLD_HELD);
+	assert_int_equal(o.w.holds[own].amount_nanousd, 1000);
 	budget_release(o.w.b, own);
-	money_release(m, other);
-	money_hold_over(m, other_id);
+	money_give_up(m, other, other_id);
+	/* Once. */
+	assert_int_equal(money_extend(m, other, 1, 1, &held, &why), -EPERM);
 	money_count_refusal(m, o.account);
 	money_refusal(m, "bot", "p", "m", &why, T0 * S);
 	assert_false(lost);

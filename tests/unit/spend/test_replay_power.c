@@ -132,6 +132,12 @@ static void end(struct machine *m, const struct one *o, nanousd cost)
 	ledger_call(m->l, &c);
 }
 
+static void give_up(struct machine *m, const struct one *o)
+{
+	budget_give_up(m->w.b, o->slot);
+	ledger_hold_over(m->l, o->id, o->slot);
+}
+
 static void step(struct machine *m)
 {
 	assert_int_equal(ledger_step(m->l), 0);
@@ -228,11 +234,102 @@ static void only_what_is_still_open_is_written(void **state)
 	struct one never = hold(&m, "bot", "m", 10, T0);
 
 	step(&m);
-	budget_release(m.w.b, never.slot);
-	ledger_hold_over(m.l, never.id);
-	ledger_hold_over(m.l, never.id);
+	give_up(&m, &never);
+	ledger_hold_over(m.l, never.id, LEDGER_NO_SLOT);
 	step(&m);
 	assert_int_equal(written(&m).n, 0);
+	machine_done(&m);
+}
+
+/* Its money is back at once; its slot waits until the disk has forgotten it. One that never was on the disk has nothing to wait for. */
+static void what_is_given_up_keeps_its_slot_until_it_is_forgotten(void **state)
+{
+	struct machine m;
+
+	machine_init(&m);
+	(void)add(&m, "bot", "", "", 0);
+	(void)start(&m, T0);
+	struct one slow = hold(&m, "bot", "m", 800, T0);
+
+	step(&m);
+	struct one quick = hold(&m, "bot", "m", 100, T0);
+
+	give_up(&m, &slow);
+	give_up(&m, &quick);
+	assert_int_equal(m.w.holds[slow.slot].state, GATE_HOLD_HELD);
+	assert_int_equal(m.w.holds[slow.slot].amount_nanousd, 0);
+	assert_int_equal(m.w.holds[quick.slot].state, GATE_HOLD_FREE);
+	assert_int_equal(world_window(&m.w, budget_find(m.w.b, "bot"), WINDOW_DAY, T0).held, 0);
+	struct audit_report r = clean(&m);
+
+	assert_int_equal(r.holds, 0);
+	assert_int_equal(r.ahead, 1);
+	assert_int_equal(budget_remove_account(m.w.b, "bot", NULL), -EBUSY);
+	step(&m);
+	assert_int_equal(m.w.holds[slow.slot].state, GATE_HOLD_FREE);
+	assert_int_equal(clean(&m).ahead, 0);
+	assert_int_equal(budget_remove_account(m.w.b, "bot", NULL), 0);
+	machine_done(&m);
+}
+
+/* Killed before the disk has forgotten it: nothing was sent, nothing is charged. Only a power cut, which takes the slot along, still charges it. */
+static void what_was_given_up_is_not_charged_after_a_kill(void **state)
+{
+	for (int power_cut = 0; power_cut < 2; power_cut++) {
+		struct machine m;
+
+		machine_init(&m);
+		(void)add(&m, "bot", "", "", 0);
+		(void)start(&m, T0);
+		struct one never = hold(&m, "bot", "m", 700, T0);
+
+		step(&m);
+		give_up(&m, &never);
+		assert_int_equal(written(&m).n, 1);
+		struct replay_counts n = again(&m, power_cut, T0 + 10);
+
+		assert_int_equal(n.orphans_sent + n.orphans_charged + n.kept, 0);
+		assert_int_equal(written(&m).n, 0);
+		assert_int_equal(world_window(&m.w, budget_find(m.w.b, "bot"), WINDOW_TOTAL, T0 + 10).spent, power_cut ? 700 : 0);
+		assert_int_equal(budget_in_flight(m.w.b), 0);
+		(void)clean(&m);
+		machine_done(&m);
+	}
+}
+
+/* The same where the process that gave it up has handed over: nobody asks for it any more, so it is not kept. */
+static void what_was_given_up_is_not_kept(void **state)
+{
+	const uint32_t owner = 7;
+	struct machine m;
+
+	machine_init(&m);
+	(void)add(&m, "bot", "", "", 0);
+	(void)start(&m, T0);
+	budget_set_owner(m.w.b, owner);
+	struct one goes_on = hold(&m, "bot", "m", 300, T0), never = hold(&m, "bot", "m", 700, T0);
+
+	step(&m);
+	give_up(&m, &never);
+	(void)ledger_close(m.l);
+	budget_free(m.w.b);
+	assert_int_equal(budget_new(m.w.accounts, ACCOUNTS, m.w.holds, HOLDS, &m.w.b), 0);
+	budget_keep(m.w.b, &owner, 1);
+	open_ledger(&m);
+	assert_int_equal(start(&m, T0 + 1).kept, 1);
+	assert_int_equal(written(&m).n, 1);
+	assert_int_equal(m.w.holds[never.slot].state, GATE_HOLD_FREE);
+	/* And if that process ends without a word: what it held is given up like any other. */
+	struct replay_counts n;
+
+	replay_abandoned(m.w.b, m.l, owner, &n);
+	assert_int_equal(m.w.holds[goes_on.slot].state, GATE_HOLD_HELD);
+	assert_int_equal(m.w.holds[goes_on.slot].amount_nanousd, 0);
+	replay_abandoned(m.w.b, m.l, owner, &n);
+	step(&m);
+	assert_int_equal(budget_in_flight(m.w.b), 0);
+	assert_int_equal(written(&m).n, 0);
+	(void)clean(&m);
 	machine_done(&m);
 }
 
@@ -322,7 +419,7 @@ static void the_audit_sees_holds_without_a_slot(void **state)
 	assert_int_equal(r.open_cost, 77);
 	assert_int_equal(audit_run(&(struct audit_input){ .budget = m.w.b, .ledger = m.l }, &r, &e), -EUCLEAN);
 	assert_non_null(strstr(e.text, "call 999"));
-	ledger_hold_over(m.l, 999);
+	ledger_hold_over(m.l, 999, LEDGER_NO_SLOT);
 	step(&m);
 	(void)clean(&m);
 	machine_done(&m);
@@ -347,7 +444,7 @@ static void *many(void *arg)
 			(void)usleep(6000);
 		ledger_hold_grew(m->l, id, 100 + rand_r(&rnd) % 100);
 		if (rand_r(&rnd) % 3 == 0)
-			ledger_hold_over(m->l, id);
+			ledger_hold_over(m->l, id, LEDGER_NO_SLOT);
 		else
 			ledger_call(m->l, &c);
 	}
@@ -467,6 +564,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_is_still_open_is_written),
 		cmocka_unit_test(after_a_power_cut_what_was_open_is_charged),
+		cmocka_unit_test(what_is_given_up_keeps_its_slot_until_it_is_forgotten),
+		cmocka_unit_test(what_was_given_up_is_not_charged_after_a_kill),
+		cmocka_unit_test(what_was_given_up_is_not_kept),
 		cmocka_unit_test(after_a_kill_the_slots_decide),
 		cmocka_unit_test(the_audit_sees_holds_without_a_slot),
 		cmocka_unit_test(many_threads_at_once),

@@ -350,7 +350,7 @@ int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wis
 	(void)pthread_mutex_lock(&b->lock);
 	struct gate_hold *h = slot_get(b, slot);
 
-	ASSERT(slot_state(h) == GATE_HOLD_HELD || slot_state(h) == GATE_HOLD_SENT);
+	ASSERT(slot_is_open(h));
 	int error = extend(b, h, at_least, wish < at_least ? at_least : wish, ret_why);
 
 	if (error == 0)
@@ -384,22 +384,47 @@ void budget_sent(struct budget *b, uint32_t slot)
 	(void)pthread_mutex_lock(&b->lock);
 	struct gate_hold *h = slot_get(b, slot);
 
-	ASSERT(slot_state(h) == GATE_HOLD_HELD || slot_state(h) == GATE_HOLD_SENT);
+	ASSERT(slot_is_open(h));
 	slot_set_state(h, GATE_HOLD_SENT);
 	(void)pthread_mutex_unlock(&b->lock);
 	CRASH_POINT("sent");
 }
 
+/* ---- it is over */
+
+static void give_up(struct budget *b, uint32_t slot)
+{
+	struct gate_hold *h = slot_get(b, slot);
+
+	ASSERT(slot_is_open(h) && slot_state(h) == GATE_HOLD_HELD);
+	unhold(b, h, 0);
+	rules_release(b, slot);
+	STORE(h->amount_nanousd, 0);
+}
+
+static void settled(struct budget *b, uint32_t slot)
+{
+	struct gate_hold *h = slot_get(b, slot);
+
+	ASSERT(slot_state(h) == GATE_HOLD_CHARGED || slot_is_given_up(h));
+	if (h->account)
+		b->accounts[h->account].nholds--;
+	slot_free(b, slot);
+}
+
+void budget_give_up(struct budget *b, uint32_t slot)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	give_up(b, slot);
+	(void)pthread_mutex_unlock(&b->lock);
+	CRASH_POINT("given-up");
+}
+
 void budget_release(struct budget *b, uint32_t slot)
 {
 	(void)pthread_mutex_lock(&b->lock);
-	struct gate_hold *h = slot_get(b, slot);
-
-	ASSERT(slot_state(h) == GATE_HOLD_HELD);
-	unhold(b, h, 0);
-	rules_release(b, slot);
-	b->accounts[h->account].nholds--;
-	slot_free(b, slot);
+	give_up(b, slot);
+	settled(b, slot);
 	(void)pthread_mutex_unlock(&b->lock);
 }
 
@@ -412,7 +437,7 @@ nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estima
 
 	/* A call is charged once: the first figure stands. */
 	if (state != GATE_HOLD_CHARGED) {
-		ASSERT(state == GATE_HOLD_HELD || state == GATE_HOLD_SENT);
+		ASSERT(slot_is_open(h));
 		h->cost_nanousd = cost;
 		h->estimated = estimated;
 		slot_set_state(h, GATE_HOLD_CHARGED);
@@ -430,12 +455,7 @@ nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estima
 void budget_settled(struct budget *b, uint32_t slot)
 {
 	(void)pthread_mutex_lock(&b->lock);
-	struct gate_hold *h = slot_get(b, slot);
-
-	ASSERT(slot_state(h) == GATE_HOLD_CHARGED);
-	if (h->account)
-		b->accounts[h->account].nholds--;
-	slot_free(b, slot);
+	settled(b, slot);
 	(void)pthread_mutex_unlock(&b->lock);
 	CRASH_POINT("settled");
 }

@@ -12,8 +12,8 @@
  * remembered while such calls are in flight: its limit holds for what they still take.
  * Time is an argument. No I/O. All functions are thread-safe.
  *
- *   hold -> sent -> charge -> free      (row durable before free)
- *   hold -> release                     (nothing went upstream)
+ *   hold -> sent -> charge -> settled    (row durable: slot free)
+ *   hold -> give up -> settled           (nothing went upstream; what was written ahead is gone: slot free)
  *
  * The arrays are pinned and outlive the daemon, so what stands in them at the start is a claim, not a balance. The order
  * of a start (replay.h does the middle part):
@@ -173,15 +173,20 @@ bool budget_clamps(struct budget *b, uint32_t account);
  */
 void budget_count_tokens(struct budget *b, uint32_t slot, int64_t tokens, int64_t now_ns);
 void budget_sent(struct budget *b, uint32_t slot); /* before the first byte goes upstream */
-void budget_release(struct budget *b, uint32_t slot); /* HELD only: money back, slot free */
+/*
+ * HELD only: nothing was sent, the money goes back at once. The slot stays, HELD with amount 0, until budget_settled: as long as the ledger
+ * may have the hold written ahead, a start that finds no slot for it takes the machine for having gone down, and charges it.
+ */
+void budget_give_up(struct budget *b, uint32_t slot);
+void budget_release(struct budget *b, uint32_t slot); /* both, for a hold that no ledger was told of */
 /* Moves the money from held to spent, exactly `cost` (may be above the hold: recorded, and returned as overrun > 0). The slot
  * stays, in CHARGED, until budget_settled. */
 nanousd budget_charge(struct budget *b, uint32_t slot, nanousd cost, bool estimated);
-void budget_settled(struct budget *b, uint32_t slot); /* the row is durable: slot free */
+void budget_settled(struct budget *b, uint32_t slot); /* charged or given up, and the ledger has it so: slot free */
 void budget_count_refusal(struct budget *b, uint32_t account);
 
 /* The hold as it stands; its started_realtime_ns (never before any earlier hold's, also when the clock went back) is what the ledger
- * row must carry. Valid until budget_settled or budget_release. */
+ * row must carry. Valid until budget_settled. */
 void budget_get_hold(struct budget *b, uint32_t slot, struct gate_hold *ret);
 
 /* Fail closed while the ledger cannot write: new holds answer -EOWNERDEAD. */

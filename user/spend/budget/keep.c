@@ -31,7 +31,7 @@ bool budget_keeps(struct budget *b, const struct gate_hold *h)
 {
 	for (uint32_t i = 0; i < b->nkeep; i++)
 		if (h->owner == b->keep[i] && h->owner)
-			return h->state == GATE_HOLD_HELD || h->state == GATE_HOLD_SENT;
+			return slot_is_open(h);
 	return false;
 }
 
@@ -87,9 +87,8 @@ size_t budget_holds_of(struct budget *b, uint32_t owner, struct orphan *ret, siz
 	ASSERT(b->is_open && owner);
 	for (uint32_t s = 0; s < b->nholds; s++) {
 		const struct gate_hold *h = &b->holds[s];
-		uint32_t state = slot_state(h);
 
-		if (h->owner != owner || (state != GATE_HOLD_HELD && state != GATE_HOLD_SENT))
+		if (h->owner != owner || !slot_is_open(h))
 			continue;
 		if (found < n) {
 			ret[found] = (struct orphan){ .slot = s, .hold = *h };

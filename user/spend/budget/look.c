@@ -380,9 +380,8 @@ static void count_holds(struct budget *b)
 		count_from_nothing(&b->accounts[i]);
 	for (uint32_t s = 0; s < b->nholds; s++) {
 		const struct gate_hold *h = &b->holds[s];
-		uint32_t state = slot_state(h);
 
-		if (state != GATE_HOLD_HELD && state != GATE_HOLD_SENT)
+		if (!slot_is_open(h))
 			continue;
 		if (!account_is_valid(b, h->account))
 			continue; /* an orphan before its adoption */

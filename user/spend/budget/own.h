@@ -165,6 +165,16 @@ void instance_excuse(struct instance *in, nanousd limit);
 void slot_set_state(struct gate_hold *h, uint32_t state);
 uint32_t slot_state(const struct gate_hold *h);
 void slot_free(struct budget *b, uint32_t slot);
+/* Given up, and the ledger may still have it: it counts nowhere. A hold that counts has an amount. */
+static inline bool slot_is_given_up(const struct gate_hold *h)
+{
+	return slot_state(h) == GATE_HOLD_HELD && h->amount_nanousd == 0;
+}
+/* It counts. */
+static inline bool slot_is_open(const struct gate_hold *h)
+{
+	return slot_state(h) == GATE_HOLD_SENT || (slot_state(h) == GATE_HOLD_HELD && h->amount_nanousd != 0);
+}
 void budget_show_rows(struct budget *b); /* budget/keep.c: in budget_open */
 
 #endif

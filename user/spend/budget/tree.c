@@ -217,9 +217,7 @@ static void move_hold(struct account *to, const struct gate_hold *h, int sign)
 /* Before budget_open what stands in the slots belongs to an earlier daemon. */
 static bool slot_counts(const struct budget *b, uint32_t slot, uint32_t top)
 {
-	uint32_t state = slot_state(&b->holds[slot]);
-
-	return b->is_open && (state == GATE_HOLD_HELD || state == GATE_HOLD_SENT) && is_below(b, b->holds[slot].account, top);
+	return b->is_open && slot_is_open(&b->holds[slot]) && is_below(b, b->holds[slot].account, top);
 }
 
 /* An account's money counts in everything above it: it goes to the new ones first, then leaves the old ones. */

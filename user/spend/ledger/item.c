@@ -61,7 +61,7 @@ static int write_hold(struct ledger_db *db, struct tally *tally, const struct it
 static int write_hold_over(struct ledger_db *db, struct tally *tally, const struct item *it)
 {
 	(void)tally;
-	return drop_hold(db, it->hold.call_id);
+	return drop_hold(db, it->over.call_id);
 }
 
 static int write_refusal(struct ledger_db *db, struct tally *tally, const struct item *it)

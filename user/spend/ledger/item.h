@@ -34,6 +34,10 @@ struct item {
 		struct ledger_call call;
 		struct ledger_hold hold;
 		struct {
+			uint64_t call_id;
+			uint32_t slot; /* LEDGER_NO_SLOT = nobody waits for it */
+		} over;
+		struct {
 			char agent[GATE_NAME_MAX], provider[32], model[GATE_MODEL_MAX];
 			struct refusal why;
 			int64_t at_ns;

@@ -46,7 +46,7 @@ struct ledger_call {
 };
 
 struct ledger_calls {
-	void (*durable)(void *ctx, uint32_t slot);
+	void (*durable)(void *ctx, uint32_t slot); /* its call's row is there, or what was written ahead of a call that never was is gone */
 	void (*health)(void *ctx, bool healthy, const char *why);
 	/* A refusal is on record (not what a rule in dry-run would have refused); on the writer's thread. NULL = not wanted. */
 	void (*refused)(void *ctx, const char *agent, const struct refusal *why);
@@ -69,7 +69,8 @@ int ledger_close(struct ledger *l);
  *
  *   ledger_hold        after budget_hold
  *   ledger_hold_grew   after budget_extend; written once the whole is an eighth above what was written last
- *   ledger_hold_over   after budget_release: nothing was sent, nothing is charged
+ *   ledger_hold_over   after budget_give_up: nothing was sent, nothing is charged. `durable` is told of the slot when no row of it is left,
+ *                      at once and on the caller's thread if there never was one
  *   ledger_call        ends it by itself
  *
  * The next start (replay.h) charges what is left without a slot at the row's amount, end "power-cut".
@@ -89,7 +90,7 @@ struct ledger_hold {
 };
 void ledger_hold(struct ledger *l, const struct ledger_hold *h); /* copies */
 void ledger_hold_grew(struct ledger *l, uint64_t call_id, nanousd amount);
-void ledger_hold_over(struct ledger *l, uint64_t call_id);
+void ledger_hold_over(struct ledger *l, uint64_t call_id, uint32_t slot); /* LEDGER_NO_SLOT = there is none */
 
 /* For the start: what becomes of each hold that is found written. CHARGE: a row, end "power-cut". Waits until all of it is durable. */
 enum ledger_fate {

@@ -85,17 +85,21 @@ void ledger_hold_grew(struct ledger *l, uint64_t call_id, nanousd amount)
 	(void)pthread_mutex_unlock(&l->lock);
 }
 
-void ledger_hold_over(struct ledger *l, uint64_t call_id)
+void ledger_hold_over(struct ledger *l, uint64_t call_id, uint32_t slot)
 {
 	(void)pthread_mutex_lock(&l->lock);
 	bool may_have_row = holds_over(l->holds, call_id);
 
 	(void)pthread_mutex_unlock(&l->lock);
-	if (!may_have_row)
+	if (!may_have_row) {
+		if (l->calls.durable && slot != LEDGER_NO_SLOT)
+			l->calls.durable(l->ctx, slot);
 		return;
+	}
 	struct item *it = item_new(ITEM_HOLD_OVER);
 
-	it->hold.call_id = call_id;
+	it->over.call_id = call_id;
+	it->over.slot = slot;
 	submit(l, it);
 }
 
@@ -166,7 +170,8 @@ static struct item *over(const struct ledger_hold *h)
 {
 	struct item *it = item_new(ITEM_HOLD_OVER);
 
-	it->hold = *h;
+	it->over.call_id = h->call_id;
+	it->over.slot = LEDGER_NO_SLOT;
 	return it;
 }
 

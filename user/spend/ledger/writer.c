@@ -157,14 +157,20 @@ static void item_over(struct ledger *l, struct item *it, int result)
 	item_free(it);
 }
 
+/* The slot that waited for this item. */
+static uint32_t slot_of(const struct item *it)
+{
+	return it->kind == ITEM_CALL ? it->call.slot : it->kind == ITEM_HOLD_OVER ? it->over.slot : LEDGER_NO_SLOT;
+}
+
 static void group_durable(struct ledger *l, struct queue *group)
 {
 	struct item *next;
 
 	for (struct item *it = group->first; it; it = next) {
 		next = it->next;
-		if (it->kind == ITEM_CALL && l->calls.durable && it->call.slot != LEDGER_NO_SLOT)
-			l->calls.durable(l->ctx, it->call.slot);
+		if (l->calls.durable && slot_of(it) != LEDGER_NO_SLOT)
+			l->calls.durable(l->ctx, slot_of(it));
 		if (it->kind == ITEM_REFUSAL && l->calls.refused && !it->refusal.dry_run)
 			l->calls.refused(l->ctx, it->refusal.agent, &it->refusal.why);
 		item_over(l, it, 0);

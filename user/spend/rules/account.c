@@ -232,10 +232,8 @@ static void count_flight(struct budget *b, uint32_t only)
 			clear_counted(b->accounts[i].rules);
 	/* Before the start is over there are only orphans: nobody here waits for them. */
 	for (uint32_t s = 0; b->is_open && left && s < b->nholds; s++) {
-		uint32_t state = slot_state(&b->holds[s]);
-
-		left -= state != GATE_HOLD_FREE;
-		if ((state == GATE_HOLD_HELD || state == GATE_HOLD_SENT) && account_is_valid(b, b->holds[s].account))
+		left -= slot_state(&b->holds[s]) != GATE_HOLD_FREE;
+		if (slot_is_open(&b->holds[s]) && account_is_valid(b, b->holds[s].account))
 			count_call(b, s, only);
 	}
 }

@@ -240,10 +240,9 @@ void budget_count_tokens(struct budget *b, uint32_t slot, int64_t tokens, int64_
 {
 	(void)pthread_mutex_lock(&b->lock);
 	ASSERT(slot < b->nholds);
-	uint32_t state = slot_state(&b->holds[slot]);
 
 	(void)budget_now(b, now_ns);
-	if (b->tokens && (state == GATE_HOLD_HELD || state == GATE_HOLD_SENT)) {
+	if (b->tokens && slot_is_open(&b->holds[slot])) {
 		int64_t more = rules_held_tokens(tokens) - b->tokens[slot];
 
 		b->tokens[slot] += more;

@@ -264,7 +264,7 @@ static void a_hold_that_is_over_at_once_does_not_end_the_writer(void **state)
 
 		ledger_hold(p.l, &h);
 		(void)nanosleep(&moment, NULL);
-		ledger_hold_over(p.l, i);
+		ledger_hold_over(p.l, i, LEDGER_NO_SLOT);
 		(void)nanosleep(&longer, NULL);
 	}
 	put(&p, 21, "a", 1, T0);

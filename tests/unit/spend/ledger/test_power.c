@@ -85,7 +85,7 @@ static void live(struct run *r)
 		}
 		if (i > 6 && (i - 6) % 5 && (i - 6) % 7 == 3) {
 			r->over[i - 6] = true;
-			ledger_hold_over(r->l, i - 6);
+			ledger_hold_over(r->l, i - 6, LEDGER_NO_SLOT);
 		} else if (i > 6 && (i - 6) % 5) {
 			end(r, i - 6);
 		}
