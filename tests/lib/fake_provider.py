@@ -15,8 +15,10 @@ Steering, in the request header `x-fake`, comma-separated:
   obey         make no more than the request's own limit   pad=N   N bytes of comment behind each event
   ahead        make at its pace also while nobody reads: what waits to be sent is made, and billed
   status=N     an error answer, nothing billed (front: in a form that is not the provider's)   fail=N error event after N chunks (billed: what was made)
-  cut=N        reset the connection after N chunks   at=N   reset it after N bytes of the answer, head and framing counted
+  cut=N        reset the connection after N chunks   end=N  end the stream in good form after N chunks
+  at=N         reset it after N bytes of the answer, head and framing counted
   gzip         content-encoding gzip (streamed: flushed after every event)   nousage   no usage anywhere
+  coding=NAME  says that content-encoding, and the bytes are not   html  a whole answer that is a page
   model=NAME   served by another model           tool      answer with a tool call
   tier=NAME    served in that tier (default: the one asked for, if the model has it)   reason=N   so many output tokens were thought
   search=N     so many paid web searches (Anthropic)
@@ -163,10 +165,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = value if isinstance(value, bytes) else fake_extra.dumps(value).encode()
         self.sent.update(data)
         extra = list(headers)
+        if "html" in self.x:
+            data = b"<html>" + data + b"</html>"
+        if "coding" in self.x:
+            extra.append(("content-encoding", self.x["coding"]))
         if self.x.get("gzip"):
             data, extra = gzip.compress(data, mtime=0), extra + [("content-encoding", "gzip")]
         self.send_response(status)
-        for name, value in [("content-type", "audio/mpeg" if isinstance(value, bytes) else "application/json"), ("x-request-id", self.id),
+        for name, value in [("content-type", "audio/mpeg" if isinstance(value, bytes) else "text/html" if "html" in self.x else "application/json"), ("x-request-id", self.id),
                             ("alt-svc", 'h3=":443"'), ("X-Odd-Case", "Kept"), *extra]:
             self.send_header(name, value)
         self.send_header("content-length", str(len(data)))
@@ -180,6 +186,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.send_header("x-request-id", self.id)
         self.packer = None
+        if "coding" in self.x:
+            self.send_header("content-encoding", self.x["coding"])
         if self.x.get("gzip"):
             self.send_header("content-encoding", "gzip")
             self.packer = zlib.compressobj(wbits=31)
@@ -280,6 +288,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Before chunk i; counts the tokens that it stands for."""
         if "cut" in self.x and i == int(self.x["cut"]):
             self.reset()
+        if "end" in self.x and i == int(self.x["end"]):
+            self.end_stream()
+            raise Gone("ended early on purpose")
         if i:
             self.wait(call)
         call.made += n

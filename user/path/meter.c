@@ -18,6 +18,8 @@
 /* Where events are held back to be edited: what is longer passes unread, since it must fit what may wait for the agent. */
 #define EDITED_EVENT_MAX (4 * 1024 * 1024)
 #define DECODED_MAX (256 * 1024 * 1024)
+/* Events are decoded this much at a time: it is what a coding of a thousand to one may become in memory at once. */
+#define CODED_SLICE (4 * 1024)
 
 enum meter_mode { METER_BLIND, METER_WHOLE, METER_EVENTS };
 
@@ -29,7 +31,8 @@ struct meter {
 	struct report *report;
 	enum meter_mode mode;
 	bool edits, saw_event;
-	bool is_events, is_coded, missed; /* missed: some passed unread */
+	bool is_events, is_coded;
+	bool missed;
 	int64_t nevents;
 	struct decode *decode; /* NULL = identity */
 	struct buf plain;      /* decoded bytes of this feed; WHOLE: the answer so far */
@@ -44,6 +47,14 @@ static bool media_type_is(const struct http_head *head, struct str type)
 	return str_eq_nocase(str_trim(str_cut(&value, ';')), type);
 }
 
+/* From here on nothing is read, and nothing is kept. */
+static void go_blind(struct meter *m)
+{
+	m->mode = METER_BLIND;
+	m->missed = true;
+	buf_done(&m->plain);
+}
+
 static void open_decoder(struct meter *m, const struct http_head *head)
 {
 	const struct http_field *f = http_find(head, STR("content-encoding"));
@@ -51,7 +62,7 @@ static void open_decoder(struct meter *m, const struct http_head *head)
 	if (!f || str_eq_nocase(f->value, STR("identity")))
 		return;
 	if (http_count(head, STR("content-encoding")) > 1 || decode_new(f->value, DECODED_MAX, &m->decode))
-		m->mode = METER_BLIND; /* usage stays unknown: settled at the estimate */
+		go_blind(m);
 }
 
 struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const struct ask *ask, struct json *json,
@@ -95,12 +106,7 @@ bool meter_is_events(const struct meter *m) { return m->is_events; }
 bool meter_is_coded(const struct meter *m) { return m->is_coded; }
 int64_t meter_events(const struct meter *m) { return m->nevents; }
 bool meter_sees_text(const struct meter *m) { return m->mode == METER_EVENTS && !m->missed; }
-
-static void go_blind(struct meter *m)
-{
-	m->mode = METER_BLIND;
-	buf_clear(&m->plain);
-}
+bool meter_missed(const struct meter *m) { return m->missed; }
 
 /* The raw block without what purse caused. */
 static void write_on(const struct sse_event *ev, const struct event_verdict *v, struct buf *edited)
@@ -160,29 +166,41 @@ static void feed_events(struct meter *m, struct str in, struct buf *edited)
 	}
 }
 
+/* False: it can be read no further. What was decoded before a fault still counts: the usage may be in it. */
+static bool feed_coded(struct meter *m, const char *p, size_t n)
+{
+	if (m->mode == METER_WHOLE)
+		return !decode_feed(m->decode, p, n, &m->plain);
+	while (n) {
+		size_t some = n < CODED_SLICE ? n : CODED_SLICE;
+		bool is_bad = decode_feed(m->decode, p, some, &m->plain) != 0;
+
+		feed_events(m, (struct str){ buf_ptr(&m->plain), buf_len(&m->plain) }, NULL);
+		buf_clear(&m->plain);
+		if (is_bad)
+			return false;
+		p += some;
+		n -= some;
+	}
+	return true;
+}
+
+static bool feed_plain(struct meter *m, const char *p, size_t n, struct buf *edited)
+{
+	if (m->mode == METER_WHOLE)
+		return !buf_append(&m->plain, p, n);
+	feed_events(m, (struct str){ p, n }, edited);
+	return true;
+}
+
 void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited)
 {
-	struct str in = { .p = p, .n = n };
-
 	if (m->mode == METER_BLIND) {
 		if (edited)
 			(void)buf_append(edited, p, n);
 		return;
 	}
-	bool is_bad = false;
-	if (m->decode) {
-		/* What was decoded before a fault still counts: the usage may be in it. */
-		is_bad = decode_feed(m->decode, p, n, &m->plain) != 0;
-		in = (struct str){ .p = buf_ptr(&m->plain), .n = buf_len(&m->plain) };
-	} else if (m->mode == METER_WHOLE && buf_append(&m->plain, p, n)) {
-		return go_blind(m);
-	}
-	if (m->mode == METER_EVENTS) {
-		feed_events(m, in, edited);
-		if (m->decode)
-			buf_clear(&m->plain);
-	}
-	if (is_bad)
+	if (!(m->decode ? feed_coded(m, p, n) : feed_plain(m, p, n, edited)))
 		go_blind(m);
 }
 
@@ -191,7 +209,7 @@ void meter_end(struct meter *m, struct buf *edited)
 	struct sse_event ev;
 
 	if (m->mode == METER_WHOLE && buf_len(&m->plain))
-		(void)m->ops->read_answer(m->json, m->endpoint, buf_ptr(&m->plain), buf_len(&m->plain), m->report);
+		m->missed |= m->ops->read_answer(m->json, m->endpoint, buf_ptr(&m->plain), buf_len(&m->plain), m->report) != 0;
 	if (m->mode == METER_EVENTS && sse_end(m->sse, &ev) == SSE_EVENT)
 		take_event(m, &ev, edited);
 	m->mode = METER_BLIND;

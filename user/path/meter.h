@@ -17,10 +17,15 @@ struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const 
 			const struct http_head *head, size_t body_max, struct report *report);
 void meter_free(struct meter *m); /* NULL ok */
 bool meter_edits(const struct meter *m); /* true: forward what meter_feed puts into `edited` instead of the bytes */
-/* Never fails towards the caller: what cannot be read leaves the report unseen (usage unknown). edited: NULL unless meter_edits. */
+/* Never fails towards the caller: what cannot be read is meter_missed. edited: NULL unless meter_edits. */
 void meter_feed(struct meter *m, const void *p, size_t n, struct buf *edited);
 /* Each token of the answer shows in what is read: false where it cannot be read, or some of it could not. */
 bool meter_sees_text(const struct meter *m);
+/*
+ * Some of the answer, or all of it, could not be read: a coding that is unknown or broken, more than may be kept, no JSON of the dialect.
+ * Its report then says less than there was. Not of what is no text by nature (sound).
+ */
+bool meter_missed(const struct meter *m);
 bool meter_is_events(const struct meter *m); /* an event stream */
 bool meter_is_coded(const struct meter *m);  /* its bytes are compressed: nothing can be written into it */
 int64_t meter_events(const struct meter *m); /* with data, so far */

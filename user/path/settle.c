@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kern/gate.h"
+#include "path/meter.h"
 #include "path/money.h"
 #include "path/prefix_call.h"
 #include "path/roll.h"
@@ -81,10 +82,16 @@ static bool thinks_unseen(const struct exchange *x)
 
 static bool is_success(const struct exchange *x) { return x->status >= 200 && x->status < 300; }
 
-/* A stream that was cut after it told its usage so far: message_start says the input, not yet the output. */
+/* There is more output than the report says. Without a meter nothing of it was read. Errors have none. */
+static bool missed(const struct exchange *x) { return is_success(x) && (!x->meter || meter_missed(x->meter)); }
+
+/*
+ * A stream that told its usage so far, and its end was not seen: message_start says the input, not yet the output. Also one that a
+ * front closed in good form.
+ */
 static bool is_partial(const struct exchange *x)
 {
-	return x->ask.stream && !x->answer_complete && !x->report.ended;
+	return x->ask.stream && !x->report.ended && (!x->answer_complete || missed(x) || x->report.input_exact);
 }
 
 static int64_t bytes_seen(const struct report *r) { return settle_text_bytes(r->output_bytes, r->output_events); }
@@ -108,16 +115,20 @@ static nanousd estimate(const struct exchange *x, const struct price *p, enum se
 {
 	const struct report *r = &x->report;
 	bool input_only = rule == SETTLE_INPUT;
+	bool unseen = !input_only && (thinks_unseen(x) || x->was_paused || missed(x));
 	int64_t bytes = input_only ? 0 : bytes_seen(r) + bytes_in_flight(x);
 	nanousd cost;
 
 	if (rule == SETTLE_HOLD)
 		return x->held;
-	/* What was thought unseen, or waits unread since the agent reads slowly, is held by time: no more can have been made. */
-	if (!input_only && x->rolls && (thinks_unseen(x) || x->was_paused) && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
+	/*
+	 * What was thought unseen, waits unread since the agent reads slowly, or could not be read, is held by time: no more can have
+	 * been made.
+	 */
+	if (unseen && x->rolls && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
 		return cost < x->held ? cost : x->held;
-	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes, !input_only && (r->reasoning_hidden || x->was_paused),
-			  x->held, &cost))
+	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes,
+			  !input_only && (r->reasoning_hidden || x->was_paused || missed(x)), x->held, &cost))
 		return x->held;
 	return cost;
 }
@@ -194,6 +205,7 @@ static struct verdict decide(const struct exchange *x)
 		.gave_up = we_gave_up(x),
 		.reported = told(r),
 		.output_seen = r->output_seen,
+		.missed = missed(x),
 		.own_error = r->failed,
 	};
 	enum settle_rule rule = settle_rule(&facts);

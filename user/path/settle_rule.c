@@ -49,7 +49,9 @@ static enum settle_rule of_success(const struct settle_facts *f)
 {
 	if (f->own_error && !f->output_seen)
 		return SETTLE_NOTHING;
-	return f->streamed || f->complete ? SETTLE_ESTIMATE : SETTLE_HOLD;
+	if (f->streamed)
+		return SETTLE_ESTIMATE;
+	return f->complete && f->output_seen && !f->missed ? SETTLE_ESTIMATE : SETTLE_HOLD;
 }
 
 static enum settle_rule of_failure(const struct settle_facts *f)

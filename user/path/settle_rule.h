@@ -11,7 +11,9 @@
  *                                                                    | streams: ESTIMATE
  *   2xx, an error in place of output                                 | NOTHING
  *   2xx, a whole answer that was cut off                             | HOLD: all of it was made
- *   2xx, any other without usage                                     | ESTIMATE: input as held, output as seen
+ *   2xx, a whole answer that could not be read, or shows no output   | HOLD: nobody knows what it holds
+ *   2xx, any other without usage                                     | ESTIMATE: input as held, output as seen; of a stream that could not be
+ *                                                                    | read, what can have been made in its time
  *   another status after output                                      | ESTIMATE: what was made is charged
  *   408, 499, 504, 524: somebody stopped waiting for the model       | as "silent for too long"; with the provider's own error: INPUT
  *   502, 520 to 523, other 5xx of a front: the way to it broke       | INPUT
@@ -43,6 +45,7 @@ struct settle_facts {
 	bool gave_up;     /* the provider was silent for too long, or the call was ended on our side */
 	bool reported;    /* usage or money */
 	bool output_seen;
+	bool missed;      /* some of the answer could not be read: there is more than was seen */
 	bool own_error;   /* an error in the provider's own form stood in the answer */
 };
 

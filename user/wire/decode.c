@@ -16,8 +16,6 @@
 #include "base/str.h"
 
 #define STEP_BYTES (16 * 1024)
-#define RATIO_FREE (1024 * 1024) /* output below this may have any ratio: highly repetitive small answers are honest */
-#define RATIO_MAX 200
 #define ZSTD_WINDOW_LOG_MAX 23 /* 8 MiB: RFC 8878 3.1.1.1.2 names it as what a decoder should bear */
 
 /* One step of a coding: reads from *in, writes to out. 0, or -EBADMSG / -ENOMEM. *ret_out = bytes written. */
@@ -30,7 +28,7 @@ struct coding {
 
 struct decode {
 	const struct coding *coding;
-	size_t max, in_total, out_total;
+	size_t max, out_total;
 	int error; /* sticks */
 	bool is_over; /* the coded data has ended; what follows is not ours */
 	bool is_started;
@@ -338,9 +336,7 @@ static int put_out(struct decode *d, const unsigned char *p, size_t n, struct bu
 	d->out_total += fits;
 	if (ret)
 		return ret;
-	if (fits < n)
-		return -EMSGSIZE;
-	return d->out_total > RATIO_FREE && d->out_total / RATIO_MAX > d->in_total ? -EMSGSIZE : 0;
+	return fits < n ? -EMSGSIZE : 0;
 }
 
 int decode_feed(struct decode *d, const void *p, size_t n, struct buf *out)
@@ -355,7 +351,6 @@ int decode_feed(struct decode *d, const void *p, size_t n, struct buf *out)
 		before = in.n;
 		got = 0;
 		failed = d->coding->step(d, &in, step, sizeof(step), &got);
-		d->in_total += before - in.n;
 		/* What came before a fault was seen by the agent, so it is metered, too. */
 		full = put_out(d, step, got, out);
 		d->error = full ? full : failed;

@@ -2,7 +2,8 @@
 /*
  * decode.h: undoes a Content-Encoding (RFC 9110 8.4) for metering only; the agent always gets the bytes
  * as they came. gzip, x-gzip, deflate (zlib or raw), br, zstd, identity; a chain of codings is not decoded.
- * Bounded against bombs: total output and ratio.
+ * Bounded against bombs by the total output. Not by a ratio: a model that repeats itself compresses a thousand to one, and what is not
+ * read cannot be charged right.
  */
 #ifndef PURSE_WIRE_DECODE_H
 #define PURSE_WIRE_DECODE_H
