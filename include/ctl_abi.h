@@ -38,6 +38,7 @@ enum purse_exit {
 #define CTL_REQUEST_MAX (64 * 1024)       /* head and body of one request */
 #define CTL_ANSWER_MAX (128 * 1024 * 1024) /* a ledger listing is the largest */
 #define CTL_CONNS_MAX 32
+#define CTL_AGENT_CONNS_MAX 8             /* of these, from inside agents or from who cannot be placed */
 #define CTL_LEASES_MAX 1024               /* `purse run`s at once; their connections do not count in CTL_CONNS_MAX */
 #define CTL_IDLE_MS 30000                 /* between requests, and for a whole request to come in */
 #define CTL_EVENTS_KEPT 1000

@@ -2,7 +2,7 @@
 /*
  * fuzz_control.c: what comes over the control socket behind the HTTP (fuzz_h1): METHOD, blank, path and query, LF, body.
  *
- * Checked besides memory: who may not gets nothing, whatever the path; a refusal is JSON; values of a query and of a body end in their
+ * Checked besides memory: who may not gets nothing, whatever the path, and an agent changes nothing; a refusal is JSON; values of a query and of a body end in their
  * arrays, amounts are in range, an object that was taken is one.
  */
 #include "fuzz.h"
@@ -54,9 +54,10 @@ static enum json_kind kind_of(struct str text)
 	return kind;
 }
 
-static void check_route(struct str method, struct str path, struct str query, bool is_owner)
+static void check_route(struct str method, struct str path, struct str query, bool is_owner, enum peer_place place)
 {
-	struct request r = { .method = method, .path = path, .query = query };
+	const struct peer peer = { .place = place, .why = "somebody" };
+	struct request r = { .method = method, .path = path, .query = query, .peer = &peer };
 	struct buf body;
 	struct answer a = { .body = &body };
 	const struct route *route;
@@ -65,6 +66,7 @@ static void check_route(struct str method, struct str path, struct str query, bo
 	route = route_find(&r, is_owner, &a);
 	if (route) {
 		MUST(is_owner || route->who == ROUTE_ANYONE);
+		MUST(place == PEER_OUTSIDE || (route->who != ROUTE_OUTSIDE && str_eq(method, STR("GET"))));
 		MUST(str_eq(method, str_of(route->method)));
 		MUST(r.name.n == 0 || (r.name.p >= path.p && r.name.p + r.name.n <= path.p + path.n));
 		MUST(!r.name.n == !strchr(route->path, '*') && !memchr(r.name.n ? r.name.p : "", '/', r.name.n));
@@ -117,8 +119,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str method = str_cut(&query, ' ');
 	struct str path = str_cut(&query, '?');
 
-	check_route(method, path, query, true);
-	check_route(method, path, query, false);
+	check_route(method, path, query, true, PEER_OUTSIDE);
+	check_route(method, path, query, true, PEER_IN_AGENT);
+	check_route(method, path, query, false, PEER_OUTSIDE);
 	check_query(query);
 	check_body(body);
 	free(copy);

@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "ctl/events.h"
+#include "ctl/peer.h"
 #include "ctl/route/route.h"
 #include "ctl_abi.h"
 #include "wire/h1.h"
@@ -42,6 +43,7 @@ struct conn {
 	struct h1 *parser;
 	struct buf in, body, out;
 	struct request request; /* method and path point into the parser's head */
+	struct peer peer;
 	bool is_owner;
 	bool has_head;  /* between H1_HEAD and H1_END */
 	bool busy;      /* a job runs for it */
@@ -101,6 +103,7 @@ static void conn_free(struct conn *c)
 	buf_done(&c->in);
 	buf_done(&c->body);
 	buf_done(&c->out);
+	peer_done(&c->peer);
 	(void)close(c->fd);
 	list_remove(&c->node);
 	if (c->leases)
@@ -305,6 +308,7 @@ static void jobs_done(void *ctx)
 static bool copy_request(struct job *j, const struct request *r)
 {
 	j->request = *r;
+	j->request.peer = NULL; /* the connection may go */
 	if (!str_copy(j->method, sizeof(j->method), r->method) || !str_copy(j->path, sizeof(j->path), r->path) ||
 	    !str_copy(j->query, sizeof(j->query), r->query) || !str_copy(j->name, sizeof(j->name), r->name) ||
 	    buf_append(&j->body, r->body.p, r->body.n) < 0)
@@ -376,6 +380,7 @@ static bool conn_run(struct conn *c)
 		return conn_refuse(c, 500, "out of memory");
 	c->request.body = (struct str){ .p = buf_ptr(&c->body), .n = buf_len(&c->body) };
 	buf_init(&body, CTL_ANSWER_MAX);
+	peer_look(&c->peer, c->s->control->agents);
 	const struct route *route = route_find(&c->request, c->is_owner, &a);
 
 	if (route && route->slow) {
@@ -463,23 +468,33 @@ static void conn_ready(void *ctx, unsigned ready)
 		conn_readable(c);
 }
 
+/* Agents do not get so many that nobody else comes through to stop them. */
+static bool has_room(const struct server *s, const struct peer *peer)
+{
+	unsigned from_agents = 0;
+
+	list_for_each(node, &s->conns)
+		from_agents += list_entry(node, struct conn, node)->peer.place != PEER_OUTSIDE;
+	return s->nconns < CTL_CONNS_MAX && s->nleases < CTL_LEASES_MAX && (peer->place == PEER_OUTSIDE || from_agents < CTL_AGENT_CONNS_MAX);
+}
+
 int server_adopt(struct server *s, int fd)
 {
-	struct ucred peer = { .uid = (uid_t)-1 };
-	socklen_t len = sizeof(peer);
-	struct conn *c;
+	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	struct peer peer = { .pidfd = -1 };
+	struct conn *c = NULL;
+	int r = peer_of(fd, &peer);
 
-	if (s->nconns >= CTL_CONNS_MAX || s->nleases >= CTL_LEASES_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
-		static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-
+	if (r == 0) {
+		peer_look(&peer, s->control->agents);
+		r = has_room(s, &peer) ? 0 : -EBUSY;
+		c = r == 0 ? calloc(1, sizeof(*c)) : NULL;
+	}
+	if (!c) {
 		(void)send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)close(fd);
-		return -EBUSY;
-	}
-	c = calloc(1, sizeof(*c));
-	if (!c) {
-		(void)close(fd);
-		return -ENOMEM;
+		peer_done(&peer);
+		return r < 0 ? r : -ENOMEM;
 	}
 	c->s = s;
 	c->fd = fd;
@@ -488,8 +503,10 @@ int server_adopt(struct server *s, int fd)
 	buf_init(&c->out, CTL_ANSWER_MAX + 4096);
 	list_add_tail(&s->conns, &c->node);
 	s->nconns++;
+	c->peer = peer;
 	c->request.uid = peer.uid;
 	c->request.pid = peer.pid;
+	c->request.peer = &c->peer;
 	c->is_owner = peer.uid == 0 || peer.uid == geteuid();
 	c->parser = h1_new(H1_REQUESTS);
 	if (!c->parser || loop_io_new(s->loop, fd, conn_ready, c, &c->io) < 0 ||

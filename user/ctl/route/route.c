@@ -18,29 +18,29 @@ static const struct route routes[] = {
 	{ "GET", "/v1/trust", ROUTE_OWNER, false, "trust", route_trust },
 	{ "GET", "/v1/events", ROUTE_OWNER, false, "events", route_events },
 	{ "GET", "/v1/ledger", ROUTE_OWNER, true, "ledger", route_ledger },
-	{ "POST", "/v1/ledger/prune", ROUTE_OWNER, true, "ledger prune", route_ledger_prune },
+	{ "POST", "/v1/ledger/prune", ROUTE_OUTSIDE, true, "ledger prune", route_ledger_prune },
 	{ "GET", "/v1/audit", ROUTE_OWNER, true, "audit", route_audit },
-	{ "GET", "/v1/lease", ROUTE_OWNER, false, "lease", route_lease },
-	{ "POST", "/v1/reload", ROUTE_OWNER, false, "reload", route_reload },
-	{ "POST", "/v1/agents", ROUTE_OWNER, false, "agent add", route_agent_add },
-	{ "PATCH", "/v1/agents/*", ROUTE_OWNER, false, "agent set", route_agent_set },
-	{ "DELETE", "/v1/agents/*", ROUTE_OWNER, false, "agent rm", route_agent_remove },
-	{ "POST", "/v1/agents/*/pause", ROUTE_OWNER, false, "agent pause", route_agent_pause },
-	{ "POST", "/v1/agents/*/resume", ROUTE_OWNER, false, "agent resume", route_agent_resume },
-	{ "POST", "/v1/agents/*/kill", ROUTE_OWNER, false, "agent kill", route_agent_kill },
-	{ "POST", "/v1/agents/*/raise", ROUTE_OWNER, false, "agent raise", route_agent_raise },
-	{ "DELETE", "/v1/agents/*/raise", ROUTE_OWNER, false, "agent raise", route_agent_lower },
-	{ "POST", "/v1/accounts", ROUTE_OWNER, false, "account add", route_account_add },
-	{ "PATCH", "/v1/accounts/*", ROUTE_OWNER, false, "account set", route_account_set },
-	{ "DELETE", "/v1/accounts/*", ROUTE_OWNER, false, "account rm", route_account_remove },
-	{ "POST", "/v1/accounts/*/pause", ROUTE_OWNER, false, "account pause", route_account_pause },
-	{ "POST", "/v1/accounts/*/resume", ROUTE_OWNER, false, "account resume", route_account_resume },
-	{ "POST", "/v1/accounts/*/kill", ROUTE_OWNER, false, "account kill", route_account_kill },
-	{ "POST", "/v1/accounts/*/raise", ROUTE_OWNER, false, "account raise", route_account_raise },
-	{ "DELETE", "/v1/accounts/*/raise", ROUTE_OWNER, false, "account raise", route_account_lower },
+	{ "GET", "/v1/lease", ROUTE_OUTSIDE, false, "lease", route_lease },
+	{ "POST", "/v1/reload", ROUTE_OUTSIDE, false, "reload", route_reload },
+	{ "POST", "/v1/agents", ROUTE_OUTSIDE, false, "agent add", route_agent_add },
+	{ "PATCH", "/v1/agents/*", ROUTE_OUTSIDE, false, "agent set", route_agent_set },
+	{ "DELETE", "/v1/agents/*", ROUTE_OUTSIDE, false, "agent rm", route_agent_remove },
+	{ "POST", "/v1/agents/*/pause", ROUTE_OUTSIDE, false, "agent pause", route_agent_pause },
+	{ "POST", "/v1/agents/*/resume", ROUTE_OUTSIDE, false, "agent resume", route_agent_resume },
+	{ "POST", "/v1/agents/*/kill", ROUTE_OUTSIDE, false, "agent kill", route_agent_kill },
+	{ "POST", "/v1/agents/*/raise", ROUTE_OUTSIDE, false, "agent raise", route_agent_raise },
+	{ "DELETE", "/v1/agents/*/raise", ROUTE_OUTSIDE, false, "agent raise", route_agent_lower },
+	{ "POST", "/v1/accounts", ROUTE_OUTSIDE, false, "account add", route_account_add },
+	{ "PATCH", "/v1/accounts/*", ROUTE_OUTSIDE, false, "account set", route_account_set },
+	{ "DELETE", "/v1/accounts/*", ROUTE_OUTSIDE, false, "account rm", route_account_remove },
+	{ "POST", "/v1/accounts/*/pause", ROUTE_OUTSIDE, false, "account pause", route_account_pause },
+	{ "POST", "/v1/accounts/*/resume", ROUTE_OUTSIDE, false, "account resume", route_account_resume },
+	{ "POST", "/v1/accounts/*/kill", ROUTE_OUTSIDE, false, "account kill", route_account_kill },
+	{ "POST", "/v1/accounts/*/raise", ROUTE_OUTSIDE, false, "account raise", route_account_raise },
+	{ "DELETE", "/v1/accounts/*/raise", ROUTE_OUTSIDE, false, "account raise", route_account_lower },
 	{ "GET", "/v1/endpoints", ROUTE_OWNER, false, "endpoints", route_endpoints },
 	{ "GET", "/v1/alerts", ROUTE_OWNER, false, "alerts", route_alerts },
-	{ "POST", "/v1/alerts/*/test", ROUTE_OWNER, false, "alerts test", route_alert_test },
+	{ "POST", "/v1/alerts/*/test", ROUTE_OUTSIDE, false, "alerts test", route_alert_test },
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 
@@ -102,6 +102,12 @@ const struct route *route_find(struct request *r, bool is_owner, struct answer *
 	if (!found) {
 		answer_refuse(a, 404, "%.*s is not a path of this API; docs/control.md lists all",
 			      (int)(r->path.n > 100 ? 100 : r->path.n), r->path.p);
+		return NULL;
+	}
+	if (found->who == ROUTE_OUTSIDE && r->peer->place != PEER_OUTSIDE) {
+		answer_refuse(a, 403, "%s: %s", r->peer->why, r->peer->place == PEER_IN_AGENT
+			      ? "an agent may look, not change budgets, its own or another's; ask from a shell outside of all agents"
+			      : "so it may be an agent, which may look, not change; ask from a live process in the daemon's pid namespace");
 		return NULL;
 	}
 	r->name = name;

@@ -11,11 +11,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "ctl/control.h"
+#include "ctl/peer.h"
 #include "terms.h"
 
 enum route_who {
 	ROUTE_ANYONE, /* who can reach the socket at all */
-	ROUTE_OWNER,  /* uid 0 and the daemon's own uid */
+	ROUTE_OWNER,  /* uid 0 and the daemon's own uid: looks */
+	ROUTE_OUTSIDE, /* these, but no process of an agent, nor one that cannot be placed: whatever changes something or keeps something */
 };
 
 struct request {
@@ -24,6 +26,7 @@ struct request {
 	struct str body;  /* JSON_PADDING readable bytes behind it */
 	uid_t uid;
 	pid_t pid;
+	const struct peer *peer; /* for route_find only */
 	char who[64];     /* "uid 0 pid 123": for the audit trail */
 };
 
