@@ -41,6 +41,7 @@ enum purse_exit {
 #define CTL_AGENT_CONNS_MAX 8             /* of these, from inside agents or from who cannot be placed */
 #define CTL_LEASES_MAX 1024               /* `purse run`s at once; their connections do not count in CTL_CONNS_MAX */
 #define CTL_IDLE_MS 30000                 /* between requests, and for a whole request to come in */
+#define CTL_WAIT_MS 10000                 /* an answer is held back for so long while old connections are being ended */
 #define CTL_EVENTS_KEPT 1000
 #define CTL_LEDGER_ROWS_MAX 100000
 #define CTL_LEDGER_ROWS_DEFAULT 100

@@ -193,6 +193,7 @@ enum gate_reason {
 	GATE_REASON_TABLE_FULL,  /* flows full or storage failed; EACCES */
 	GATE_REASON_OUR_PORT,    /* bind to a port of an egress listener, by anybody; EADDRINUSE */
 	GATE_REASON_LOOK,        /* no refusal: an agent made a socket in a namespace without a listener; errnum 0 */
+	GATE_REASON_OLD_FLOW,    /* never by the gate: the daemon ended connections past the egress; ECONNABORTED */
 	GATE_REASON_COUNT,
 };
 struct gate_event {

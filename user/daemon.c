@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "ctl/agents.h"
+#include "ctl/agents_flows.h"
 #include "ctl/alert/alerts.h"
 #include "ctl/args.h"
 #include "ctl/config/config.h"
@@ -318,7 +319,7 @@ static int replay(struct daemon *d, struct err *e)
 
 static int start_agents(struct daemon *d, struct err *e)
 {
-	struct agents_env env = { .config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger };
+	struct agents_env env = { .config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .loop = d->loop };
 	int r = agents_new(&env, &d->agents, e);
 
 	if (r < 0)
@@ -434,15 +435,35 @@ static void heard_from_gate(void *ctx, const struct gate_event *event)
 
 	if ((event->reason == GATE_REASON_LOOK || event->reason == GATE_REASON_NETNS) && event->agent_cgroup)
 		path_look(d->path, event->agent_cgroup, (int)event->pid);
+	if (event->reason == GATE_REASON_EGRESS && event->agent_cgroup)
+		agents_saw_drop(d->agents, event->agent_cgroup);
+}
+
+static void flows_ended(void *ctx, const char *agent, uint64_t cgroup_id, size_t n)
+{
+	struct daemon *d = ctx;
+
+	events_put_ended(d->events, agent, cgroup_id, n, clock_realtime_ns());
+}
+
+static void flows_over(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->server)
+		server_look_again(d->server);
 }
 
 static int start_events(struct daemon *d, struct err *e)
 {
+	const struct flows_calls calls = { .ended = flows_ended, .over = flows_over, .ctx = d };
 	int r = events_new(d->gate, d->loop, &d->events, e);
 
-	if (r == 0)
-		events_tap(d->events, heard_from_gate, d);
-	return r;
+	if (r < 0)
+		return r;
+	events_tap(d->events, heard_from_gate, d);
+	agents_tell(d->agents, &calls);
+	return 0;
 }
 
 static void stop_events(struct daemon *d)
@@ -691,7 +712,7 @@ static int start_timers(struct daemon *d, struct err *e)
 		[TICK_BEAT] = { .run = beat, .every_ms = 250 },
 		[TICK_ROLL] = { .run = roll, .every_ms = ROLL_AT_LEAST_MS },
 		[TICK_ALERTS] = { .run = look_out, .every_ms = 1000 },
-		[TICK_WATCH] = { .run = watch, .every_ms = 2000 },
+		[TICK_WATCH] = { .run = watch, .every_ms = 1000 },
 		[TICK_REAP] = { .run = reap, .every_ms = 10000 },
 		[TICK_LEASES] = { .run = leases, .every_ms = 250 },
 		[TICK_CA] = { .run = renew_ca, .every_ms = 3600 * 1000 },

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* agents.c: the registry: start, looking, watching. Changes that people ask for are in agents_change.c. */
+/* agents.c: the registry: start and looking. Changes that people ask for are in agents_change.c, those that happen in agents_watch.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
@@ -128,18 +127,6 @@ void seat_expel(struct agents *a, struct seat *s)
 	s->cgroup_id = 0;
 }
 
-/* What it has open towards LLMs from before counts no more. Cannot be ended here: the gate still drops what it sends. */
-static void end_old_flows(struct agents *a, const struct seat *s)
-{
-	struct err e = { "" };
-	size_t n = 0;
-
-	if (gate_end_old_flows(a->env.gate, s->dir, &n, &e) < 0)
-		log_warn(s->spec.name, "%s", e.text);
-	else if (n > 0)
-		log_info(s->spec.name, "%zu connections from before its enrolment were ended", n);
-}
-
 int seat_enrol(struct agents *a, struct seat *s, struct err *e)
 {
 	uint64_t id = 0, old = s->cgroup_id;
@@ -158,8 +145,9 @@ int seat_enrol(struct agents *a, struct seat *s, struct err *e)
 		s->cgroup_id = old;
 	else if (old && old != id)
 		(void)gate_expel(a->env.gate, old);
+	/* What it has open towards LLMs from before counts no more. */
 	if (r == 0 && is_new)
-		end_old_flows(a, s);
+		flows_end(a->flows, s->spec.name, s->dir, id, FLOWS_ENROLLED);
 	return r;
 }
 
@@ -191,19 +179,27 @@ int agents_new(const struct agents_env *env, struct agents **ret, struct err *e)
 		return err_set(e, ENOMEM, "agents: out of memory");
 	a->env = *env;
 	list_init(&a->seats);
+	a->notify_fd = -1;
+	a->round_epoch = UINT64_MAX; /* the first look is at all: what is captured may be more than it was */
 	a->by_name = map_new();
 	int r = a->by_name ? find_root(a, env->config->cgroup_root, e) : err_set(e, ENOMEM, "agents: out of memory");
-	if (r < 0)
+	if (r == 0)
+		r = flows_new(env->gate, env->loop, &a->flows, e);
+	if (r < 0) {
 		agents_free(a);
-	else
-		*ret = a;
-	return r;
+		return r;
+	}
+	agents_watch_begin(a);
+	*ret = a;
+	return 0;
 }
 
 void agents_free(struct agents *a)
 {
 	if (!a)
 		return;
+	agents_watch_end(a);
+	flows_free(a->flows);
 	list_for_each_safe(node, next, &a->seats)
 		seat_free(list_entry(node, struct seat, node));
 	map_free(a->by_name, NULL);
@@ -426,41 +422,6 @@ int agents_enrol(struct agents *a, struct err *e)
 	return l.no_memory ? err_set(e, ENOMEM, "agents: out of memory") : 0;
 }
 
-/* ---- watching */
-
-static void watch_one(struct agents *a, struct seat *s)
-{
-	uint64_t id = 0;
-	struct err why;
-
-	if (cgroup_id(s->dir, &id, NULL) == 0 && id == s->cgroup_id)
-		return;
-	if (id == 0) {
-		if (s->cgroup_id == 0)
-			return;
-		log_warn("agents", "\"%s\": its cgroup %s is gone; expelled until it comes back", s->spec.name, s->cgroup);
-		seat_expel(a, s);
-		return;
-	}
-	/* Made anew under the same path, e.g. by a service manager: the same agent to the user. */
-	if (seat_enrol(a, s, &why) < 0)
-		log_error("agents", "%s", why.text);
-	else
-		log_info("agents", "\"%s\": its cgroup %s was made anew, enrolled again (id %llu)", s->spec.name,
-			 s->cgroup, (unsigned long long)id);
-}
-
-void agents_watch(struct agents *a)
-{
-	list_for_each(node, &a->seats) {
-		struct seat *s = list_entry(node, struct seat, node);
-
-		if (s->is_agent)
-			watch_one(a, s);
-	}
-	agents_end_raises(a, clock_realtime_ns() / 1000000000);
-}
-
 /* ---- looking */
 
 static struct agent_view view_of(const struct seat *s)
@@ -508,6 +469,21 @@ const struct account_spec *agents_spec(const struct agents *a, const char *name)
 	const struct seat *s = seat_find(a, name);
 
 	return s ? &s->spec : NULL;
+}
+
+void agents_tell(struct agents *a, const struct flows_calls *calls)
+{
+	flows_tell(a->flows, calls);
+}
+
+uint64_t agents_ticket(const struct agents *a)
+{
+	return flows_last(a->flows);
+}
+
+bool agents_is_over(const struct agents *a, uint64_t ticket)
+{
+	return flows_is_over(a->flows, ticket);
 }
 
 const char *agents_name_of(const struct agents *a, uint64_t id)

@@ -17,14 +17,17 @@
 
 struct agents;
 struct config;
+struct flows_calls;
 struct gate;
 struct ledger;
+struct loop;
 
 struct agents_env {
 	const struct config *config;
 	struct gate *gate;
 	struct budget *budget;
 	struct ledger *ledger;
+	struct loop *loop; /* NULL: connections are ended within the calls, and cgroups are not watched between looks (tests) */
 };
 
 /* Finds the cgroup2 mount and checks cgroup_root. */
@@ -37,8 +40,18 @@ int agents_load(struct agents *a, int64_t now_s, struct err *e);
 /* Cgroups made, agents enrolled; what the gate still has of earlier runs and nobody knows any more is expelled. */
 int agents_enrol(struct agents *a, struct err *e);
 
-/* Cgroups that vanished or were made anew under the same path, raises that are over; call every two seconds or so. */
+/*
+ * Cgroups that vanished or were made anew under the same path, raises that are over, connections past the egress that there may be; call every
+ * second or so. The kernel tells of cgroups before that.
+ */
 void agents_watch(struct agents *a);
+/* The gate dropped a packet of that agent: it has a connection that is none. Ended soon, so that a program sees a reset instead of a stall. */
+void agents_saw_drop(struct agents *a, uint64_t cgroup_id);
+
+/* ---- what is ended in the background (ctl/agents_flows.h): of who is enrolled, paused or killed. A change that began it has returned before. */
+void agents_tell(struct agents *a, const struct flows_calls *calls);
+uint64_t agents_ticket(const struct agents *a); /* of all that was begun so far */
+bool agents_is_over(const struct agents *a, uint64_t ticket);
 
 /* ---- looking */
 struct agent_view {
@@ -92,7 +105,10 @@ int agents_set(struct agents *a, const struct agent_change *c, const char *who, 
 int agents_remove(struct agents *a, const char *name, bool is_agent, const char *who, char *ret_note, size_t size,
 		  struct err *e);
 
-/* Killing is pausing; who asks then cuts the calls in flight of *ret_index and of all below it. */
+/*
+ * Killing is pausing; who asks then cuts the calls in flight of *ret_index and of all below it. What these have open past the egress is ended: a socket
+ * may have been passed in.
+ */
 enum agent_halt { AGENT_PAUSE, AGENT_RESUME, AGENT_KILL };
 int agents_halt(struct agents *a, const char *name, bool is_agent, enum agent_halt how, const char *who, uint32_t *ret_index,
 		struct err *e);

@@ -305,6 +305,27 @@ int agents_set(struct agents *a, const struct agent_change *c, const char *who, 
 	return r;
 }
 
+static bool is_below(const struct agents *a, const struct seat *s, const struct seat *top)
+{
+	for (int depth = 0; s && depth < GATE_TREE_DEPTH; depth++) {
+		if (s == top)
+			return true;
+		s = s->spec.parent[0] ? seat_find(a, s->spec.parent) : NULL;
+	}
+	return false;
+}
+
+/* Calls in flight go through the egress and are not touched: the path ends them, with an answer. */
+static void end_flows_below(struct agents *a, const struct seat *top)
+{
+	list_for_each(node, &a->seats) {
+		const struct seat *s = list_entry(node, struct seat, node);
+
+		if (s->is_agent && s->cgroup_id && is_below(a, s, top))
+			flows_end(a->flows, s->spec.name, s->dir, s->cgroup_id, FLOWS_HALTED);
+	}
+}
+
 int agents_halt(struct agents *a, const char *name, bool is_agent, enum agent_halt how, const char *who, uint32_t *ret_index,
 		struct err *e)
 {
@@ -319,9 +340,12 @@ int agents_halt(struct agents *a, const char *name, bool is_agent, enum agent_ha
 	s->spec.paused = how != AGENT_RESUME;
 	s->flags = (s->flags & ~(uint32_t)GATE_AGENT_PAUSED) | (s->spec.paused ? GATE_AGENT_PAUSED : 0);
 	r = push_and_record(a, s, &old, who, verbs[how], e);
-	if (r == 0)
-		*ret_index = s->index;
-	return r;
+	if (r < 0)
+		return r;
+	if (how != AGENT_RESUME)
+		end_flows_below(a, s);
+	*ret_index = s->index;
+	return 0;
 }
 
 /* ---- raises */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* agents_own.h: the registry's inside, shared by agents.c (start, looking, watching) and agents_change.c. Nobody else's. */
+/* agents_own.h: the registry's inside, shared by agents.c (start, looking), agents_change.c and agents_watch.c. Nobody else's. */
 #ifndef PURSE_CTL_AGENTS_OWN_H
 #define PURSE_CTL_AGENTS_OWN_H
 
 #include "base/list.h"
 #include "ctl/agents.h"
+#include "ctl/agents_flows.h"
 #include "spend/ledger/ledger.h"
 
+struct loop_io;
 struct map;
 
 /* What the ledger's flags hold beside enum gate_agent_flag; cut off before they go to the gate. */
@@ -28,6 +30,8 @@ struct seat {
 	char *dir; /* mount + cgroup; NULL for groups */
 	uint64_t cgroup_id; /* 0 = not enrolled */
 	uint32_t flags; /* enum gate_agent_flag */
+	bool is_watched; /* the kernel tells when its cgroup goes or comes */
+	bool saw_drop;   /* the gate dropped a packet of its own since the last look */
 };
 
 struct agents {
@@ -36,6 +40,15 @@ struct agents {
 	struct map *by_name; /* -> struct seat */
 	char mount[512];     /* of cgroup2 */
 	char below[512];     /* cgroup_root below the mount: "" or "/scratch" */
+	struct flows *flows;
+
+	/* of agents_watch.c */
+	int notify_fd; /* -1 = none */
+	struct loop_io *notify;
+	unsigned looks, drops_searched;
+	bool any_drop;        /* some seat's saw_drop */
+	uint64_t last_drop;   /* whose, since the last look */
+	uint64_t round_epoch; /* gate_old_epoch() that the last round was for */
 };
 
 struct seat *seat_new(const char *name);
@@ -53,6 +66,9 @@ int seat_enrol(struct agents *a, struct seat *s, struct err *e);
 /* The gate's row again, after flags changed. No-op while missing. */
 int seat_tell_gate(struct agents *a, const struct seat *s, struct err *e);
 void seat_expel(struct agents *a, struct seat *s);
+
+void agents_watch_begin(struct agents *a);
+void agents_watch_end(struct agents *a);
 
 /* agents_audit.c: the members in which s differs from `other` (NULL: all), as one JSON object. */
 int seat_write(const struct seat *s, const struct seat *other, struct buf *out);

@@ -34,6 +34,7 @@ static const char *const reason_words[GATE_REASON_COUNT] = {
 	[GATE_REASON_TABLE_FULL] = "table-full",
 	[GATE_REASON_LOOK] = "look",
 	[GATE_REASON_OUR_PORT] = "our-port",
+	[GATE_REASON_OLD_FLOW] = "old-flow",
 };
 
 struct kept {
@@ -137,24 +138,23 @@ static bool is_power_of_ten(uint64_t n)
 	return n == 1;
 }
 
-void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
+static struct kept *keep(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
 {
-	struct kept *k = find_probe(ev, event, at_ns);
+	struct kept *k = &ev->kept[ev->next];
+
+	*k = (struct kept){ .event = *event, .at_ns = at_ns, .last_ns = at_ns, .count = 1 };
+	(void)str_copy(k->agent, sizeof(k->agent), str_of(agent));
+	ev->next = (ev->next + 1) % CTL_EVENTS_KEPT;
+	if (ev->count < CTL_EVENTS_KEPT)
+		ev->count++;
+	return k;
+}
+
+static void tell_followers(const struct events *ev, const struct kept *k)
+{
 	struct buf line;
 
-	if (k) {
-		k->last_ns = at_ns;
-		k->count++;
-	} else {
-		k = &ev->kept[ev->next];
-		*k = (struct kept){ .event = *event, .at_ns = at_ns, .last_ns = at_ns, .count = 1 };
-		(void)str_copy(k->agent, sizeof(k->agent), str_of(agent));
-		ev->next = (ev->next + 1) % CTL_EVENTS_KEPT;
-		if (ev->count < CTL_EVENTS_KEPT)
-			ev->count++;
-	}
-	/* Who follows hears of the first, the 10th, the 100th … */
-	if (list_empty(&ev->followers) || !is_power_of_ten(k->count))
+	if (list_empty(&ev->followers))
 		return;
 	buf_init(&line, LINE_MAX_BYTES);
 	if (write_line(k, &line) == 0) {
@@ -165,6 +165,31 @@ void events_put(struct events *ev, const struct gate_event *event, const char *a
 		}
 	}
 	buf_done(&line);
+}
+
+void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
+{
+	struct kept *k = find_probe(ev, event, at_ns);
+
+	if (k) {
+		k->last_ns = at_ns;
+		k->count++;
+	} else {
+		k = keep(ev, event, agent, at_ns);
+	}
+	/* Who follows hears of the first, the 10th, the 100th … */
+	if (is_power_of_ten(k->count))
+		tell_followers(ev, k);
+}
+
+void events_put_ended(struct events *ev, const char *agent, uint64_t cgroup_id, size_t n, int64_t at_ns)
+{
+	const struct gate_event event = { .reason = GATE_REASON_OLD_FLOW, .agent_cgroup = cgroup_id, .caller_cgroup = cgroup_id,
+					  .errnum = ECONNABORTED };
+	struct kept *k = keep(ev, &event, agent, at_ns);
+
+	k->count = n;
+	tell_followers(ev, k);
 }
 
 int events_write(const struct events *ev, size_t most, struct buf *out)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * events.h: the last CTL_EVENTS_KEPT refusals of the gate, and a feed of new ones, as NDJSON lines. Kept in memory only: what has to
+ * events.h: the last CTL_EVENTS_KEPT refusals of the gate (and what else was ended for it), and a feed of new ones, as NDJSON lines. Kept in memory only: what has to
  * last is in the ledger. UDP that the gate refuses to the same process name and port within EVENTS_FOLD_NS of the last is one line with a
  * count. For the main loop's thread only.
  */
@@ -27,6 +27,8 @@ void events_tap(struct events *ev, void (*fn)(void *ctx, const struct gate_event
 
 /* agent "" = none. at_ns: realtime. */
 void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns);
+/* n connections of that agent, from before or past the egress, were ended (ctl/agents_flows.h). */
+void events_put_ended(struct events *ev, const char *agent, uint64_t cgroup_id, size_t n, int64_t at_ns);
 /* The newest `most` kept ones, oldest first, one JSON object a line. */
 int events_write(const struct events *ev, size_t most, struct buf *out);
 

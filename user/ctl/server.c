@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
+#include "ctl/agents.h"
 #include "ctl/events.h"
 #include "ctl/peer.h"
 #include "ctl/route/route.h"
@@ -46,13 +47,15 @@ struct conn {
 	struct peer peer;
 	bool is_owner;
 	bool has_head;  /* between H1_HEAD and H1_END */
-	bool busy;      /* a job runs for it */
+	bool busy;      /* a job runs for it, or its answer is held back */
 	bool is_endless; /* the answer has no end: events or a lease */
 	bool follows, leases;
 	bool last;      /* close once `out` is written */
 	bool keep_alive;
 	struct events_follower follower;
 	struct job *job;
+	struct answer held; /* held.waits_for != 0: until agents_is_over */
+	struct buf held_body;
 };
 
 /* A slow request on a thread of its own. Outlives its connection if that goes away. */
@@ -74,14 +77,14 @@ struct server {
 	struct loop *loop;
 	const struct control *control;
 	char path[108];
-	int64_t idle_ms;
+	int64_t idle_ms, wait_ms;
 	int fd;
 	bool is_paused, keeps_file;
 	struct loop_io *io;
 	struct loop_timer *resume;
 	struct loop_wake *wake;
 	struct list conns, jobs;
-	unsigned nconns, nleases, njobs; /* leases are conns, but not counted in nconns */
+	unsigned nconns, nleases, njobs, nheld; /* leases are conns, but not counted in nconns */
 	pthread_mutex_t lock; /* guards job.done */
 };
 
@@ -104,6 +107,9 @@ static void conn_free(struct conn *c)
 	buf_done(&c->body);
 	buf_done(&c->out);
 	peer_done(&c->peer);
+	if (c->held.waits_for)
+		c->s->nheld--;
+	buf_done(&c->held_body);
 	(void)close(c->fd);
 	list_remove(&c->node);
 	if (c->leases)
@@ -111,14 +117,6 @@ static void conn_free(struct conn *c)
 	else
 		c->s->nconns--;
 	free(c);
-}
-
-static void conn_timeout(void *ctx)
-{
-	struct conn *c = ctx;
-
-	log_debug("control", "pid %d: idle for too long, closed", (int)c->request.pid);
-	conn_free(c);
 }
 
 /* ---- writing */
@@ -249,6 +247,68 @@ static bool conn_refuse(struct conn *c, int status, const char *text)
 
 	buf_done(&body);
 	return alive;
+}
+
+/* ---- answers that wait for old connections to be ended */
+
+static void conn_hold(struct conn *c, const struct answer *a)
+{
+	c->held = *a;
+	c->held_body = *a->body;
+	c->busy = true;
+	c->s->nheld++;
+	loop_timer_set(c->timer, c->s->wait_ms);
+}
+
+static void conn_let_go(struct conn *c)
+{
+	struct answer a = c->held;
+	struct buf body = c->held_body;
+
+	a.body = &body;
+	buf_init(&c->held_body, 0);
+	c->held.waits_for = 0;
+	c->s->nheld--;
+	c->busy = false;
+	bool alive = conn_answer(c, &a);
+
+	buf_done(&body);
+	if (alive)
+		conn_step(c);
+}
+
+static struct conn *find_over(const struct server *s)
+{
+	list_for_each(node, &s->conns) {
+		struct conn *c = list_entry(node, struct conn, node);
+
+		if (c->held.waits_for && agents_is_over(s->control->agents, c->held.waits_for))
+			return c;
+	}
+	return NULL;
+}
+
+void server_look_again(struct server *s)
+{
+	struct conn *c;
+
+	/* From the front each time: an answer may end its connection, or another one. */
+	while (s->nheld > 0 && (c = find_over(s)) != NULL)
+		conn_let_go(c);
+}
+
+static void conn_timeout(void *ctx)
+{
+	struct conn *c = ctx;
+
+	if (c->held.waits_for) {
+		log_warn("control", "old connections are still being looked for after %lld ms; pid %d is answered now", (long long)c->s->wait_ms,
+			 (int)c->peer.pid);
+		conn_let_go(c);
+		return;
+	}
+	log_debug("control", "pid %d: idle for too long, closed", (int)c->peer.pid);
+	conn_free(c);
 }
 
 /* ---- slow requests */
@@ -388,6 +448,10 @@ static bool conn_run(struct conn *c)
 	} else {
 		if (route)
 			route->run(c->s->control, &c->request, &a);
+		if (a.waits_for && !agents_is_over(c->s->control->agents, a.waits_for)) {
+			conn_hold(c, &a);
+			return true;
+		}
 		alive = conn_answer(c, &a);
 	}
 	buf_done(&body);
@@ -501,6 +565,7 @@ int server_adopt(struct server *s, int fd)
 	buf_init(&c->in, CTL_REQUEST_MAX + 16384);
 	buf_init(&c->body, CTL_REQUEST_MAX);
 	buf_init(&c->out, CTL_ANSWER_MAX + 4096);
+	buf_init(&c->held_body, 0);
 	list_add_tail(&s->conns, &c->node);
 	s->nconns++;
 	c->peer = peer;
@@ -533,7 +598,7 @@ bool server_pause(struct server *s)
 {
 	s->is_paused = true;
 	want_all(s);
-	return s->njobs == 0;
+	return s->njobs == 0 && s->nheld == 0;
 }
 
 void server_resume(struct server *s)
@@ -653,6 +718,7 @@ int server_new(struct loop *loop, const struct control *c, const struct server_o
 	s->control = c;
 	s->fd = o->listen_fd > 0 ? o->listen_fd : -1;
 	s->idle_ms = o->idle_ms ? o->idle_ms : CTL_IDLE_MS;
+	s->wait_ms = o->wait_ms ? o->wait_ms : CTL_WAIT_MS;
 	list_init(&s->conns);
 	list_init(&s->jobs);
 	(void)pthread_mutex_init(&s->lock, NULL);
@@ -694,7 +760,7 @@ void server_free(struct server *s)
 		(void)pthread_join(j->thread, NULL);
 		job_free(j);
 	}
-	ASSERT(s->nconns == 0 && s->nleases == 0 && s->njobs == 0);
+	ASSERT(s->nconns == 0 && s->nleases == 0 && s->njobs == 0 && s->nheld == 0);
 	if (s->wake)
 		loop_wake_free(s->wake);
 	(void)pthread_mutex_destroy(&s->lock);

@@ -79,10 +79,22 @@ int gate_repair(struct gate *g, struct err *e);
  */
 int gate_enrol(struct gate *g, uint64_t cgroup_id, const struct gate_agent *a);
 /*
- * Ends what the agent at this cgroup directory (and below) has open from before it was enrolled, or while it may not: connections to listed
- * endpoints and to captured ports that do not go through the egress. sockets.h says what is found. Any thread.
+ * Ends what these agents (and all below them) have open past the egress: connections to listed endpoints and to captured ports from before they were
+ * enrolled, or the endpoint was listed, or while nobody served an agent that fails open. First the gate, then this: what is enrolled makes no new
+ * ones. What goes through the egress stays: it is ended there, with an answer. sockets.h says what is found, what it costs and what is returned. Any thread.
  */
-int gate_end_old_flows(struct gate *g, const char *cgroup_dir, size_t *ret_ended, struct err *e);
+struct gate_old {
+	const char *cgroup_dir;
+	uint64_t cgroup_id; /* asked again at each socket: one that is no agent any more keeps what it has. 0 = not asked */
+	size_t ended;       /* answers: how many; 0, or why not all: -ENOENT no such folder, -E2BIG too many to look through */
+	int error;
+};
+int gate_end_old_flows(struct gate *g, struct gate_old *of, size_t n, bool (*stop)(void *ctx), void *ctx, struct err *e);
+/*
+ * Another value than before: since then any agent may have such connections. An address came to the endpoints, or the heart beats again after it had
+ * been stale, as at a start. Also without: a pause, since a socket may have been passed in. Any thread.
+ */
+uint64_t gate_old_epoch(const struct gate *g);
 int gate_expel(struct gate *g, uint64_t cgroup_id); /* -ENOENT */
 int gate_find_agent(struct gate *g, uint64_t cgroup_id, struct gate_agent *ret); /* -ENOENT */
 /* fn returns false to stop. */

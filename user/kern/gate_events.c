@@ -62,6 +62,7 @@ static const char *const reason_texts[GATE_REASON_COUNT] = {
 	[GATE_REASON_EGRESS] = "packet to an LLM address outside the daemon",
 	[GATE_REASON_TABLE_FULL] = "table full",
 	[GATE_REASON_LOOK] = "an agent is in a network namespace without a listener",
+	[GATE_REASON_OLD_FLOW] = "connections past the egress, from before, were ended",
 	[GATE_REASON_OUR_PORT] = "bind to the port of purse's own listener",
 };
 

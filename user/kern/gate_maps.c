@@ -164,11 +164,18 @@ void gate_beat(struct gate *g)
 {
 	struct timespec monotonic;
 	int64_t boot_ns = clock_boot_ns();
+	int64_t last_ns = (int64_t)g->state->heartbeat_ns;
 
 	ASSERT(!g->is_readonly);
 	(void)clock_gettime(CLOCK_MONOTONIC, &monotonic);
 	STORE(g->state->boot_offset_ns, (uint64_t)(boot_ns - monotonic.tv_sec * INT64_C(1000000000) - monotonic.tv_nsec));
 	STORE(g->state->heartbeat_ns, (uint64_t)boot_ns);
+	/*
+	 * For so long (half of it, so that no doubt remains) nobody served, and agents that fail open went where they liked. The clock is read after the
+	 * beat: no program can have found the old one staler than this.
+	 */
+	if (last_ns == 0 || clock_boot_ns() - last_ns > (int64_t)(g->state->stale_after_ns / 2))
+		gate_note_gap(g);
 }
 
 void gate_counters(struct gate *g, uint64_t ret[GATE_COUNT_COUNT])

@@ -9,7 +9,6 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "kern/gate_inside.h"
-#include "kern/sockets.h"
 
 #define NO_PROVIDER 0xffff
 
@@ -86,11 +85,23 @@ static bool make_nat64_key(struct gate_endpoint_key *key, const uint8_t addr[16]
 	return true;
 }
 
+static bool is_llm(unsigned class)
+{
+	return class == GATE_CLASS_DEDICATED || class == GATE_CLASS_SHARED;
+}
+
 static int put_key(struct gate *g, const struct gate_endpoint_key *key, enum gate_class class, uint16_t provider)
 {
-	struct gate_endpoint value = { .class = (uint8_t)class, .provider = provider };
+	struct gate_endpoint value = { .class = (uint8_t)class, .provider = provider }, was = { .class = GATE_CLASS_OTHER };
+	int fd = g->map_fds[GATE_MAP_ENDPOINTS];
 
-	return bpf_map_update_elem(g->map_fds[GATE_MAP_ENDPOINTS], key, &value, BPF_ANY) < 0 ? -errno : 0;
+	(void)bpf_map_lookup_elem(fd, key, &was);
+	if (bpf_map_update_elem(fd, key, &value, BPF_ANY) < 0)
+		return -errno;
+	/* Somebody may have been there before it was one of ours. */
+	if (is_llm(class) && !is_llm(was.class))
+		gate_note_gap(g);
+	return 0;
 }
 
 static int drop_key(struct gate *g, const struct gate_endpoint_key *key)
@@ -109,7 +120,7 @@ int gate_put_endpoint(struct gate *g, const uint8_t addr[16], unsigned prefixlen
 	ret = put_key(g, &key, class, provider);
 	if (ret < 0 || !make_nat64_key(&key, addr, prefixlen))
 		return ret;
-	if (class == GATE_CLASS_DEDICATED || class == GATE_CLASS_SHARED)
+	if (is_llm(class))
 		return put_key(g, &key, class, provider);
 	/* An exemption stays as narrow as it was written. */
 	ret = drop_key(g, &key);
@@ -182,32 +193,6 @@ int gate_find_endpoint(struct gate *g, const uint8_t addr[16], struct gate_endpo
 	return bpf_map_lookup_elem(g->map_fds[GATE_MAP_ENDPOINTS], &key, ret) < 0 ? -errno : 0;
 }
 
-/* ---- sockets from before the enrolment */
-
-/* What the gate would have taken or refused, had it seen the connect. */
-static bool is_old_flow(void *ctx, const struct socket_seen *s)
-{
-	struct gate *g = ctx;
-	struct gate_endpoint found = { .class = GATE_CLASS_OTHER };
-
-	(void)gate_find_endpoint(g, s->dst, &found);
-	if (found.class == GATE_CLASS_EXEMPT)
-		return false;
-	if (found.class != GATE_CLASS_OTHER)
-		return true;
-	if (s->protocol != IPPROTO_TCP)
-		return s->dport == 443; /* QUIC */
-	for (uint16_t i = 0; i < g->state->nports && i < GATE_PORTS_MAX; i++)
-		if (g->state->ports[i] == s->dport)
-			return true;
-	return false;
-}
-
-int gate_end_old_flows(struct gate *g, const char *cgroup_dir, size_t *ret_ended, struct err *e)
-{
-	return sockets_end(cgroup_dir, is_old_flow, g, ret_ended, e);
-}
-
 /* ---- listeners */
 
 int gate_put_listener(struct gate *g, uint64_t netns_cookie, uint16_t port4, uint16_t port6)
@@ -215,6 +200,11 @@ int gate_put_listener(struct gate *g, uint64_t netns_cookie, uint16_t port4, uin
 	struct gate_listener l = { .port4 = port4, .port6 = port6 };
 
 	return bpf_map_update_elem(g->map_fds[GATE_MAP_LISTENERS], &netns_cookie, &l, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int gate_find_listener(struct gate *g, uint64_t netns_cookie, struct gate_listener *ret)
+{
+	return bpf_map_lookup_elem(g->map_fds[GATE_MAP_LISTENERS], &netns_cookie, ret) < 0 ? -errno : 0;
 }
 
 int gate_drop_listener(struct gate *g, uint64_t netns_cookie)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/magic.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "kern/cgroup.h"
+#include "kern/sockets.h"
 
 #define INSN(op, dst, number) ((struct bpf_insn){ .code = (op), .dst_reg = (dst), .imm = (number) })
 
@@ -242,6 +244,25 @@ static enum probe_state ask_packet_sockets(struct answer *a)
 	return PROBE_MISSING_OPTIONAL;
 }
 
+static enum probe_state ask_open_sockets(struct answer *a)
+{
+	int tcp = sockets_can_end(IPPROTO_TCP), udp = sockets_can_end(IPPROTO_UDP);
+
+	if (tcp == 0 && udp == 0) {
+		SAY(a, "what an agent had open before it was one is ended (SOCK_DESTROY)");
+		return PROBE_OK;
+	}
+	if (tcp == 0)
+		SAY(a, "connections from before an agent was one are ended, UDP is not (%s; modprobe udp_diag); what it sends to LLM addresses is "
+		       "dropped", strerror(-udp));
+	else if (tcp == -ENOTSUP)
+		SAY(a, "this kernel has no CONFIG_INET_DIAG_DESTROY: what an agent had open before it was one is not ended; what it sends to LLM "
+		       "addresses is dropped, which a program sees as a stall; start agents anew after they are added");
+	else
+		SAY(a, "connections from before an agent was one cannot be ended: %s; is the module tcp_diag there, and this root?", strerror(-tcp));
+	return PROBE_MISSING_OPTIONAL;
+}
+
 static enum probe_state ask_loopback6(struct answer *a)
 {
 	if (file_has("/proc/net/if_inet6", "00000000000000000000000000000001")) {
@@ -265,6 +286,7 @@ static const struct {
 	{ "bpf file system", ask_bpffs },
 	{ "bpf set_retval", ask_set_retval },
 	{ "packet sockets", ask_packet_sockets },
+	{ "open sockets", ask_open_sockets },
 	{ "IPv6 loopback", ask_loopback6 },
 };
 

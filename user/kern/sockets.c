@@ -24,32 +24,40 @@
 /* States of the kernel's enum (net/tcp_states.h): what has a peer. LISTEN (10), CLOSE (7), TIME_WAIT (6) and NEW_SYN_RECV (12) have not. */
 #define STATES_WITH_PEER ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 8) | (1u << 9) | (1u << 11))
 #define SET_MAX (1u << 20)
+#define PLACES_MAX 1024 /* as many as the path listens in */
 #define ANSWER_TIMEOUT_S 5
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
 
-/* A sorted set of numbers, filled first and asked afterwards. */
+/* Whose a number is. Filled first, then sorted and asked. */
+struct mark {
+	uint64_t v;
+	size_t owner;
+};
 struct set {
-	uint64_t *v;
+	struct mark *v;
 	size_t n, size;
 };
 
-static int set_add(struct set *s, uint64_t v)
+static int set_add(struct set *s, uint64_t v, size_t owner)
 {
 	if (s->n == s->size) {
 		size_t size = s->size ? s->size * 2 : 64;
-		uint64_t *grown = size <= SET_MAX ? reallocarray(s->v, size, sizeof(*grown)) : NULL;
+		struct mark *grown = size <= SET_MAX ? reallocarray(s->v, size, sizeof(*grown)) : NULL;
 
 		if (!grown)
 			return -ENOMEM;
 		s->v = grown;
 		s->size = size;
 	}
-	s->v[s->n++] = v;
+	s->v[s->n++] = (struct mark){ .v = v, .owner = owner };
 	return 0;
 }
 
 static int compare(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	uint64_t x = ((const struct mark *)a)->v, y = ((const struct mark *)b)->v;
 
 	return x < y ? -1 : x > y;
 }
@@ -60,80 +68,88 @@ static void set_sort(struct set *s)
 		qsort(s->v, s->n, sizeof(*s->v), compare);
 }
 
-static bool set_has(const struct set *s, uint64_t v)
+static const struct mark *set_find(const struct set *s, uint64_t v)
 {
-	return s->n && bsearch(&v, s->v, s->n, sizeof(v), compare);
+	struct mark key = { .v = v };
+
+	return s->n ? bsearch(&key, s->v, s->n, sizeof(key), compare) : NULL;
 }
 
 /* One place to look: the caller's own namespace has no descriptor. */
-#define PLACES_MAX 256
-struct sweep {
-	struct set cgroups, inodes;
-	struct {
-		dev_t dev;
-		ino_t ino;
-		int fd; /* -1 = our own */
-	} places[PLACES_MAX];
-	size_t nplaces;
-	bool (*pick)(void *ctx, const struct socket_seen *s);
-	void *ctx;
-	size_t ended;
+struct place {
+	dev_t dev;
+	ino_t ino;
+	int fd; /* -1 = our own */
 };
+struct sweep {
+	struct sockets_job *job;
+	struct set cgroups, inodes;
+	struct place places[PLACES_MAX];
+	size_t nplaces;
+	size_t owner; /* whose processes are being walked */
+};
+
+static bool is_stopped(const struct sweep *s)
+{
+	return s->job->stop && s->job->stop(s->job->ctx);
+}
+
+/* Not all of this one: what was found is dealt with, and it is told. */
+static void note_too_many(struct sweep *s)
+{
+	s->job->owners[s->owner].error = -E2BIG;
+}
 
 /* ---- whose */
 
-static int add_sockets_of(struct sweep *s, int proc_fd)
+static void add_sockets_of(struct sweep *s, int proc_fd)
 {
 	int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	char target[64];
-	int r = 0;
 
 	if (!d) {
 		if (fd >= 0)
 			(void)close(fd);
-		return 0; /* it ended meanwhile */
+		return; /* it ended meanwhile */
 	}
-	while (r == 0 && (entry = readdir(d))) {
+	while ((entry = readdir(d)) && !is_stopped(s)) {
 		ssize_t n = readlinkat(dirfd(d), entry->d_name, target, sizeof(target) - 1);
 		unsigned long long inode;
 
 		if (n <= 0)
 			continue;
 		target[n] = '\0';
-		if (sscanf(target, "socket:[%llu]", &inode) == 1)
-			r = set_add(&s->inodes, inode);
+		if (sscanf(target, "socket:[%llu]", &inode) == 1 && set_add(&s->inodes, inode, s->owner) < 0) {
+			note_too_many(s);
+			break;
+		}
 	}
 	(void)closedir(d);
-	return r;
 }
 
 static void add_place(struct sweep *s, int proc_fd)
 {
 	struct stat st;
-	int fd = openat(proc_fd, "ns/net", O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return;
-	bool is_known = fstat(fd, &st) < 0;
+	if (fstatat(proc_fd, "ns/net", &st, 0) < 0)
+		return; /* it ended meanwhile */
+	for (size_t i = 0; i < s->nplaces; i++)
+		if (s->places[i].dev == st.st_dev && s->places[i].ino == st.st_ino)
+			return;
+	int fd = s->nplaces < PLACES_MAX ? openat(proc_fd, "ns/net", O_RDONLY | O_CLOEXEC) : -1;
 
-	for (size_t i = 0; !is_known && i < s->nplaces; i++)
-		is_known = s->places[i].dev == st.st_dev && s->places[i].ino == st.st_ino;
-	if (is_known || s->nplaces == PLACES_MAX) {
-		(void)close(fd);
-		return;
-	}
-	s->places[s->nplaces].dev = st.st_dev;
-	s->places[s->nplaces].ino = st.st_ino;
-	s->places[s->nplaces++].fd = fd;
+	if (fd >= 0)
+		s->places[s->nplaces++] = (struct place){ .dev = st.st_dev, .ino = st.st_ino, .fd = fd };
+	else if (errno != ENOENT && errno != ESRCH)
+		note_too_many(s);
 }
 
 /* cgroup.procs cannot be read in a threaded cgroup; its threads share their process' descriptors. */
-static int add_processes(struct sweep *s, const char *dir)
+static void add_processes(struct sweep *s, const char *dir)
 {
 	static const char *const lists[] = { "cgroup.procs", "cgroup.threads" };
-	int r = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		char path[4200], line[32];
@@ -145,7 +161,7 @@ static int add_processes(struct sweep *s, const char *dir)
 			continue;
 		bool is_read = false;
 
-		while (r == 0 && fgets(line, sizeof(line), f)) {
+		while (fgets(line, sizeof(line), f) && !is_stopped(s)) {
 			is_read = true;
 			(void)snprintf(path, sizeof(path), "/proc/%ld", strtol(line, NULL, 10));
 			CLEANUP_CLOSE int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -153,7 +169,7 @@ static int add_processes(struct sweep *s, const char *dir)
 			if (proc < 0)
 				continue;
 			add_place(s, proc);
-			r = add_sockets_of(s, proc);
+			add_sockets_of(s, proc);
 		}
 		bool failed = ferror(f);
 
@@ -161,32 +177,39 @@ static int add_processes(struct sweep *s, const char *dir)
 		if (is_read || !failed)
 			break;
 	}
-	return r;
 }
 
-static int collect(struct sweep *s, const char *dir, struct err *e)
+static void collect_one(struct sweep *s)
 {
-	char *roots[] = { (char *)dir, NULL };
+	struct sockets_owner *o = &s->job->owners[s->owner];
+	char *roots[] = { (char *)o->dir, NULL };
 	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
-	int r = 0;
+	bool any = false;
 
-	if (!tree)
-		return err_set(e, errno, "cgroup %s: cannot be read: %s", dir, strerror(errno));
-	for (FTSENT *at; r == 0 && (at = fts_read(tree));) {
+	for (FTSENT *at; tree && (at = fts_read(tree)) && !is_stopped(s);) {
 		if (at->fts_info != FTS_D)
 			continue;
-		r = set_add(&s->cgroups, at->fts_statp->st_ino);
-		if (r == 0)
-			r = add_processes(s, at->fts_path);
+		any = true;
+		if (set_add(&s->cgroups, at->fts_statp->st_ino, s->owner) < 0)
+			note_too_many(s);
+		add_processes(s, at->fts_path);
 	}
-	(void)fts_close(tree);
-	if (r == 0 && s->cgroups.n == 0)
-		return err_set(e, ENOENT, "cgroup %s: there is no such folder", dir);
-	if (r < 0)
-		return err_set(e, r, "cgroup %s: too many sockets or cgroups to look through", dir);
+	if (tree)
+		(void)fts_close(tree);
+	if (!any)
+		o->error = -ENOENT;
+}
+
+static int collect(struct sweep *s)
+{
+	for (s->owner = 0; s->owner < s->job->n && !is_stopped(s); s->owner++) {
+		s->job->owners[s->owner].error = 0;
+		s->job->owners[s->owner].ended = 0;
+		collect_one(s);
+	}
 	set_sort(&s->cgroups);
 	set_sort(&s->inodes);
-	return 0;
+	return is_stopped(s) ? -ECANCELED : 0;
 }
 
 /* ---- one place */
@@ -206,9 +229,9 @@ static int diag_send(int fd, const struct inet_diag_req_v2 *what, uint16_t type,
 	return send(fd, &r, sizeof(r), 0) == (ssize_t)sizeof(r) ? 0 : -errno;
 }
 
-static void seen_of(const struct inet_diag_msg *m, int protocol, struct socket_seen *ret)
+static void seen_of(const struct inet_diag_msg *m, int protocol, uint64_t netns_cookie, struct socket_seen *ret)
 {
-	*ret = (struct socket_seen){ .protocol = protocol, .dport = ntohs(m->id.idiag_dport) };
+	*ret = (struct socket_seen){ .protocol = protocol, .dport = ntohs(m->id.idiag_dport), .netns_cookie = netns_cookie };
 	if (m->idiag_family == AF_INET6) {
 		memcpy(ret->dst, m->id.idiag_dst, 16);
 		return;
@@ -237,12 +260,17 @@ static uint64_t cgroup_of_message(const struct nlmsghdr *h)
 	return id;
 }
 
+/* What is to be ended in one place. */
 struct found {
-	struct inet_diag_req_v2 *v;
+	struct {
+		struct inet_diag_req_v2 which;
+		size_t owner;
+	} *v;
 	size_t n, size;
+	uint64_t netns_cookie;
 };
 
-static int found_add(struct found *f, const struct inet_diag_msg *m, int protocol)
+static int found_add(struct found *f, const struct inet_diag_msg *m, int protocol, size_t owner)
 {
 	if (f->n == f->size) {
 		size_t size = f->size ? f->size * 2 : 16;
@@ -253,21 +281,38 @@ static int found_add(struct found *f, const struct inet_diag_msg *m, int protoco
 		f->v = grown;
 		f->size = size;
 	}
-	f->v[f->n++] = (struct inet_diag_req_v2){ .sdiag_family = m->idiag_family, .sdiag_protocol = (uint8_t)protocol, .id = m->id };
+	f->v[f->n].which = (struct inet_diag_req_v2){ .sdiag_family = m->idiag_family, .sdiag_protocol = (uint8_t)protocol, .id = m->id };
+	f->v[f->n++].owner = owner;
 	return 0;
 }
 
 static int take_message(struct sweep *s, const struct nlmsghdr *h, int protocol, struct found *f)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	const struct mark *mark;
 	struct socket_seen seen;
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return 0;
-	if (!set_has(&s->cgroups, cgroup_of_message(h)) && !set_has(&s->inodes, m->idiag_inode))
+	mark = set_find(&s->cgroups, cgroup_of_message(h));
+	if (!mark)
+		mark = set_find(&s->inodes, m->idiag_inode);
+	if (!mark)
 		return 0;
-	seen_of(m, protocol, &seen);
-	return s->pick(s->ctx, &seen) ? found_add(f, m, protocol) : 0;
+	seen_of(m, protocol, f->netns_cookie, &seen);
+	return s->job->pick(s->job->ctx, mark->owner, &seen) ? found_add(f, m, protocol, mark->owner) : 0;
+}
+
+/* 1: not the end of a dump. 0, or why there was none: told in the last message, or in place of any. */
+static int end_of_dump(const struct nlmsghdr *h)
+{
+	int r = 0;
+
+	if (h->nlmsg_type != NLMSG_DONE && h->nlmsg_type != NLMSG_ERROR)
+		return 1;
+	if (h->nlmsg_len >= NLMSG_LENGTH(sizeof(r))) /* `error` is the first member of struct nlmsgerr */
+		memcpy(&r, NLMSG_DATA(h), sizeof(r));
+	return r;
 }
 
 /* The dump to its end. */
@@ -283,18 +328,19 @@ static int dump(struct sweep *s, int fd, uint8_t family, int protocol, struct fo
 		if (n <= 0)
 			return n < 0 ? -errno : -EPIPE;
 		for (struct nlmsghdr *h = (struct nlmsghdr *)answer; r == 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
+			int end = end_of_dump(h);
+
+			if (end <= 0)
+				return end;
 			r = take_message(s, h, protocol, f);
 		}
+		r = r == 0 && is_stopped(s) ? -ECANCELED : r;
 	}
 	return r;
 }
 
-/* One that ended by itself meanwhile is no failure. */
-static int end_one(struct sweep *s, int fd, const struct inet_diag_req_v2 *which)
+/* 1 = ended. What the kernel says otherwise. */
+static int end_one(int fd, const struct inet_diag_req_v2 *which)
 {
 	char answer[4096];
 	int r = diag_send(fd, which, SOCK_DESTROY, NLM_F_ACK);
@@ -306,31 +352,85 @@ static int end_one(struct sweep *s, int fd, const struct inet_diag_req_v2 *which
 	if (h->nlmsg_type != NLMSG_ERROR)
 		return 0;
 	r = ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-	s->ended += r == 0;
-	return r == -ENOENT || r == -ESTALE ? 0 : r;
+	return r == 0 ? 1 : r;
+}
+
+static int diag_open(void)
+{
+	struct timeval patience = { .tv_sec = ANSWER_TIMEOUT_S };
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0)
+		return fd < 0 ? -errno : fd;
+	int r = -errno;
+
+	(void)close(fd);
+	return r;
+}
+
+static int end_found(struct sweep *s, int fd, const struct found *f)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < f->n && result != -ECANCELED; i++) {
+		int r = end_one(fd, &f->v[i].which);
+
+		/* One that ended by itself meanwhile is no failure. */
+		if (r > 0)
+			s->job->owners[f->v[i].owner].ended++;
+		else if (r < 0 && r != -ENOENT && r != -ESTALE)
+			result = r;
+		if (is_stopped(s))
+			result = -ECANCELED;
+	}
+	return result;
 }
 
 static int sweep_here(struct sweep *s)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
 	static const int protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
-	CLEANUP_CLOSE int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	struct timeval patience = { .tv_sec = ANSWER_TIMEOUT_S };
+	CLEANUP_CLOSE int fd = diag_open();
 	struct found f = { 0 };
-	int r = 0;
+	socklen_t len = sizeof(f.netns_cookie);
+	int r = fd < 0 ? fd : 0;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
-		return -errno;
+	if (r == 0)
+		(void)getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &f.netns_cookie, &len);
 	for (size_t p = 0; r == 0 && p < 2; p++)
 		for (size_t i = 0; r == 0 && i < 2; i++) {
 			r = dump(s, fd, families[i], protocols[p], &f);
 			/* -ENOENT: this kernel has no such family or cannot list it (udp_diag is a module): nothing to end there. */
 			r = r == -ENOENT ? 0 : r;
 		}
-	for (size_t i = 0; r == 0 && i < f.n; i++)
-		r = end_one(s, fd, &f.v[i]);
+	if (r != -ECANCELED && f.n) {
+		int ended = end_found(s, fd, &f);
+
+		r = r ? r : ended;
+	}
 	free(f.v);
 	return r;
+}
+
+int sockets_can_end(int protocol)
+{
+	/* Nobody's: from port 0 to port 0. */
+	struct inet_diag_req_v2 nobody = { .sdiag_family = AF_INET, .sdiag_protocol = (uint8_t)protocol,
+					   .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } };
+	CLEANUP_CLOSE int fd = diag_open();
+	int r = fd < 0 ? fd : end_one(fd, &nobody);
+
+	if (r != -ENOENT)
+		return r == -EOPNOTSUPP ? -ENOTSUP : r > 0 ? 0 : r;
+	/* The same word for "no such socket" and "no such protocol": a look says which. */
+	r = diag_send(fd, &nobody, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
+	char answer[32768] = "";
+	ssize_t n = r < 0 ? 0 : recv(fd, answer, sizeof(answer), 0);
+
+	if (r < 0 || n < (ssize_t)sizeof(struct nlmsghdr))
+		return r < 0 ? r : n < 0 ? -errno : -EPIPE;
+	r = end_of_dump((const struct nlmsghdr *)answer);
+	return r > 0 ? 0 : r;
 }
 
 struct visit {
@@ -359,31 +459,49 @@ static int sweep_there(struct sweep *s, int ns)
 	return v.result;
 }
 
-int sockets_end(const char *dir, bool (*pick)(void *ctx, const struct socket_seen *s), void *ctx, size_t *ret_ended, struct err *e)
+static int place_error(int r, struct err *e)
 {
-	struct sweep s = { .pick = pick, .ctx = ctx, .nplaces = 1 };
-	struct stat own;
-	int r;
+	if (r == -EOPNOTSUPP)
+		return err_set(e, ENOTSUP, "this kernel cannot end open sockets (CONFIG_INET_DIAG_DESTROY is off); what agents' old ones send "
+			       "to LLM endpoints is dropped all the same");
+	return err_set(e, r, "open sockets of agents cannot be ended: %s", strerror(-r));
+}
 
-	s.places[0].fd = -1;
-	if (stat("/proc/thread-self/ns/net", &own) == 0) {
-		s.places[0].dev = own.st_dev;
-		s.places[0].ino = own.st_ino;
+static int sweep_all(struct sweep *s, struct err *e)
+{
+	int result = collect(s);
+
+	/* A namespace that cannot be looked into keeps nobody from the others. */
+	for (size_t i = 0; i < s->nplaces && result != -ECANCELED; i++) {
+		int r = s->places[i].fd < 0 ? sweep_here(s) : sweep_there(s, s->places[i].fd);
+
+		if (r == -ECANCELED)
+			result = r;
+		else if (r < 0 && result == 0)
+			result = place_error(r, e);
 	}
-	r = collect(&s, dir, e);
-	for (size_t i = 0; r == 0 && i < s.nplaces; i++) {
-		r = s.places[i].fd < 0 ? sweep_here(&s) : sweep_there(&s, s.places[i].fd);
-		if (r == -EOPNOTSUPP)
-			r = err_set(e, ENOTSUP, "cgroup %s: this kernel cannot end open sockets (CONFIG_INET_DIAG_DESTROY is off); what they "
-				    "send to LLM endpoints is dropped all the same", dir);
-		else if (r < 0)
-			r = err_set(e, r, "cgroup %s: its open sockets cannot be ended: %s", dir, strerror(-r));
-	}
-	for (size_t i = 1; i < s.nplaces; i++)
-		(void)close(s.places[i].fd);
-	free(s.cgroups.v);
-	free(s.inodes.v);
-	if (r == 0 && ret_ended)
-		*ret_ended = s.ended;
+	return result;
+}
+
+int sockets_end(struct sockets_job *job, struct err *e)
+{
+	struct sweep *s = calloc(1, sizeof(*s));
+	struct stat own = { 0 };
+
+	if (!s)
+		return err_set(e, ENOMEM, "open sockets: out of memory");
+	s->job = job;
+	s->nplaces = 1;
+	(void)stat("/proc/thread-self/ns/net", &own);
+	s->places[0] = (struct place){ .dev = own.st_dev, .ino = own.st_ino, .fd = -1 };
+	int r = sweep_all(s, e);
+
+	if (r == -ECANCELED)
+		(void)err_set(e, ECANCELED, "ending open sockets was stopped");
+	for (size_t i = 1; i < s->nplaces; i++)
+		(void)close(s->places[i].fd);
+	free(s->cgroups.v);
+	free(s->inodes.v);
+	free(s);
 	return r;
 }

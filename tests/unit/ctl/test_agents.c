@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "ctl/agents.h"
+#include "ctl/agents_flows.h"
 #include "ctl/config/config.h"
 #include "fakes.h"
 
@@ -27,6 +28,7 @@ static void fresh(void)
 	memset(fake_agents, 0, sizeof(fake_agents));
 	memset(fake_cgroups, 0, sizeof(fake_cgroups));
 	memset(fake_spent, 0, sizeof(fake_spent));
+	memset(fake_open, 0, sizeof(fake_open));
 	fake_naccounts = fake_nledger_agents = fake_nchanges = fake_ledger_error = fake_enrol_error = 0;
 }
 
@@ -352,6 +354,135 @@ static void cgroups_come_and_go(void **state)
 	stop();
 }
 
+/* ---- connections past the egress */
+
+static void set_open(const char *dir, size_t n)
+{
+	(void)snprintf(fake_open[0].dir, sizeof(fake_open[0].dir), "%s", dir);
+	fake_open[0].open = n;
+}
+
+static char ended[256];
+
+static void note_ended(void *ctx, const char *agent, uint64_t cgroup_id, size_t n)
+{
+	/* First the gate knows, then they are ended. */
+	assert_int_equal(gate_find_agent(NULL, cgroup_id, &(struct gate_agent){ 0 }), 0);
+	(void)snprintf(ended, sizeof(ended), "%s:%zu", agent, n);
+}
+
+static void hear_of_ended(void)
+{
+	const struct flows_calls calls = { .ended = note_ended };
+
+	ended[0] = '\0';
+	agents_tell(agents, &calls);
+}
+
+static void old_connections_end(void **state)
+{
+	struct agent_change late = change("late", true), moved = change("late", true);
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	hear_of_ended();
+	set_open("/cg/purse/late", 2);
+	assert_int_equal(agents_add(agents, &late, "w", &e), 0);
+	assert_string_equal(ended, "late:2");
+	assert_true(agents_ticket(agents) > 0);
+	assert_true(agents_is_over(agents, agents_ticket(agents)));
+
+	moved.has_cgroup = true;
+	(void)snprintf(moved.cgroup, sizeof(moved.cgroup), "/elsewhere");
+	set_open("/cg/elsewhere", 3);
+	assert_int_equal(agents_set(agents, &moved, "w", NULL, 0, &e), 0);
+	assert_string_equal(ended, "late:3");
+
+	/* Made anew under the same path: another cgroup. */
+	fake_cgroup_vanish("/cg/elsewhere");
+	assert_int_equal(cgroup_make("/cg/elsewhere", NULL), 0);
+	set_open("/cg/elsewhere", 4);
+	agents_watch(agents);
+	assert_string_equal(ended, "late:4");
+	stop();
+}
+
+static void halting_ends_them_of_all_below(void **state)
+{
+	struct agent_change inner = change("inner", false), leaf = change("leaf", true);
+	struct err e = { "" };
+
+	fresh();
+	must_start(TEAM BOT);
+	inner.has_parent = leaf.has_parent = true;
+	(void)snprintf(inner.parent, sizeof(inner.parent), "team");
+	(void)snprintf(leaf.parent, sizeof(leaf.parent), "inner");
+	assert_int_equal(agents_add(agents, &inner, "w", &e), 0);
+	assert_int_equal(agents_add(agents, &leaf, "w", &e), 0);
+	hear_of_ended();
+	set_open("/cg/purse/leaf", 2);
+	assert_int_equal(agents_halt(agents, "bot", true, AGENT_PAUSE, "w", &at, &e), 0);
+	assert_string_equal(ended, "");
+	assert_int_equal(agents_halt(agents, "team", false, AGENT_KILL, "w", &at, &e), 0);
+	assert_string_equal(ended, "leaf:2");
+	set_open("/cg/purse/bot", 5);
+	assert_int_equal(agents_halt(agents, "bot", true, AGENT_RESUME, "w", &at, &e), 0);
+	assert_string_equal(ended, "leaf:2");
+	assert_int_equal(agents_halt(agents, "bot", true, AGENT_PAUSE, "w", &at, &e), 0);
+	assert_string_equal(ended, "bot:5");
+	stop();
+}
+
+static void look_again(void)
+{
+	/* Rounds leave a pause, of a hundred times what the last took: nothing here. */
+	for (int i = 0; i < 1000 && ended[0] == '\0'; i++)
+		agents_watch(agents);
+}
+
+static void rounds_follow_the_gate(void **state)
+{
+	struct agent_view v;
+
+	fresh();
+	must_start(TEAM BOT);
+	hear_of_ended();
+	set_open("/cg/purse/bot", 1);
+	look_again(); /* the first is at all */
+	assert_string_equal(ended, "bot:1");
+	/* Nothing new: none. */
+	ended[0] = '\0';
+	set_open("/cg/purse/bot", 2);
+	int before = fake_looks;
+
+	for (int i = 0; i < 10; i++)
+		agents_watch(agents);
+	assert_int_equal(fake_looks, before);
+	/* An address came to the endpoints, or nobody had served. */
+	fake_old_epoch++;
+	look_again();
+	assert_string_equal(ended, "bot:2");
+	/* The gate dropped a packet of it. Of a cgroup that nobody knows: nothing. */
+	ended[0] = '\0';
+	set_open("/cg/purse/bot", 3);
+	assert_int_equal(agents_find(agents, "bot", &v), 0);
+	before = fake_looks;
+	agents_saw_drop(agents, v.cgroup_id + 1000);
+	assert_int_equal(fake_looks, before);
+	agents_saw_drop(agents, v.cgroup_id);
+	look_again();
+	assert_string_equal(ended, "bot:3");
+	/* A flood of them is one look until the next time. */
+	agents_watch(agents);
+	ended[0] = '\0';
+	before = fake_looks;
+	for (int i = 0; i < 10000; i++)
+		agents_saw_drop(agents, v.cgroup_id);
+	assert_true(fake_looks <= before + 1);
+	stop();
+}
+
 static void temporary_ones_go_with_their_cgroup(void **state)
 {
 	struct agent_change c = change("run-1", true), d = change("run-2", true);
@@ -556,6 +687,9 @@ int main(void)
 		cmocka_unit_test(setting_and_moving),
 		cmocka_unit_test(removing),
 		cmocka_unit_test(cgroups_come_and_go),
+		cmocka_unit_test(old_connections_end),
+		cmocka_unit_test(halting_ends_them_of_all_below),
+		cmocka_unit_test(rounds_follow_the_gate),
 		cmocka_unit_test(temporary_ones_go_with_their_cgroup),
 		cmocka_unit_test(strangers_in_the_gate_are_expelled),
 		cmocka_unit_test(windows_rules_and_clamp),

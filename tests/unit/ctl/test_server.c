@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "ctl/agents.h"
+#include "ctl/agents_flows.h"
 #include "ctl/cmd/client.h"
 #include "ctl/config/config.h"
 #include "ctl/control.h"
@@ -32,6 +33,7 @@
 #include "fakes.h"
 
 #define IDLE_MS 300
+#define WAIT_MS 3000
 
 static struct {
 	struct gate_account rows[64];
@@ -103,8 +105,15 @@ static void stop_calls(void *ctx, uint32_t account)
 	stopped = account;
 }
 
+static void flows_over(void *ctx)
+{
+	if (t.server)
+		server_look_again(t.server);
+}
+
 static int set_up(void **state)
 {
+	const struct flows_calls calls = { .over = flows_over };
 	struct err e = { "" };
 
 	(void)snprintf(t.dir, sizeof(t.dir), "/tmp/purse-test-XXXXXX");
@@ -112,9 +121,11 @@ static int set_up(void **state)
 	(void)snprintf(t.path, sizeof(t.path), "%s/control.sock", t.dir);
 	assert_int_equal(config_parse("t.yaml", text, strlen(text), &t.config, &e), 0);
 	assert_int_equal(budget_new(t.rows, 64, t.holds, 8, &t.budget), 0);
-	struct agents_env env = { .config = t.config, .budget = t.budget };
+	assert_int_equal(loop_new(&t.loop), 0);
+	struct agents_env env = { .config = t.config, .budget = t.budget, .loop = t.loop };
 
 	assert_int_equal(agents_new(&env, &t.agents, &e), 0);
+	agents_tell(t.agents, &calls);
 	assert_int_equal(agents_load(t.agents, 1787220000, &e), 0);
 	budget_open(t.budget);
 	assert_int_equal(agents_enrol(t.agents, &e), 0);
@@ -123,14 +134,13 @@ static int set_up(void **state)
 	t.control = (struct control){ .config = t.config, .budget = t.budget, .agents = t.agents, .endpoints = t.endpoints,
 				      .events = t.events, .trust_dir = "/run/x-trust", .describe = describe, .reload = reload,
 				      .stop_calls = stop_calls };
-	assert_int_equal(loop_new(&t.loop), 0);
 	assert_int_equal(loop_wake_new(t.loop, stop_loop, NULL, &t.stop), 0);
 	assert_int_equal(loop_wake_new(t.loop, put_events, NULL, &t.poke), 0);
 	assert_int_equal(loop_wake_new(t.loop, count_conns, NULL, &t.count), 0);
 	assert_int_equal(pthread_barrier_init(&counted, NULL, 2), 0);
 	/* A file that a dead daemon left. */
 	assert_int_equal(close(open(t.path, O_CREAT | O_WRONLY, 0644)), 0);
-	struct server_options o = { .socket_path = t.path, .idle_ms = IDLE_MS };
+	struct server_options o = { .socket_path = t.path, .idle_ms = IDLE_MS, .wait_ms = WAIT_MS };
 
 	if (server_new(t.loop, &t.control, &o, &t.server, &e) < 0)
 		fail_msg("%s", e.text);
@@ -142,13 +152,14 @@ static int tear_down(void **state)
 	loop_wake_send(t.stop);
 	(void)pthread_join(t.thread, NULL);
 	server_free(t.server);
+	t.server = NULL;
 	loop_wake_free(t.stop);
 	loop_wake_free(t.poke);
 	loop_wake_free(t.count);
-	loop_free(t.loop);
 	events_free(t.events);
 	endpoints_free(t.endpoints);
 	agents_free(t.agents);
+	loop_free(t.loop);
 	budget_free(t.budget);
 	config_free(t.config);
 	assert_int_equal(access(t.path, F_OK), -1);
@@ -219,6 +230,117 @@ static int ask(const char *method, const char *target, const char *body, struct 
 static void message_of(const struct client_answer *a, char *mem, size_t size)
 {
 	record_field(&a->body, "error.message", mem, size);
+}
+
+/* ---- what waits until old connections are ended */
+
+static void wait_for_look(void)
+{
+	for (int i = 0; i < 5000 && !fake_look_waits; i++)
+		(void)usleep(1000);
+	assert_true(fake_look_waits);
+}
+
+/* A request that will be held back. */
+static int begin(const char *target, const char *body)
+{
+	char mem[512];
+	int fd = dial();
+
+	say(fd, mem, (size_t)snprintf(mem, sizeof(mem), "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", target, strlen(body), body));
+	wait_for_look();
+	return fd;
+}
+
+/* Its request has been taken, whenever the loop came to it. */
+static void wait_for_agent(const char *name)
+{
+	struct client_answer a;
+	bool there = false;
+
+	for (int i = 0; i < 1000 && !there; i++) {
+		assert_int_equal(ask("GET", "/v1/status", NULL, &a), 200);
+		there = memmem(buf_ptr(&a.body), buf_len(&a.body), name, strlen(name)) != NULL;
+		client_answer_done(&a);
+	}
+	assert_true(there);
+}
+
+static bool is_silent(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
+static void answers_wait_until_old_connections_are_ended(void **state)
+{
+	struct client_answer a;
+	char mem[2048];
+
+	fake_looks_held = true;
+	int fd = begin("/v1/agents", "{\"name\":\"late\"}");
+
+	/* The daemon goes on, the gate knows the agent, and there is no answer yet. */
+	assert_int_equal(ask("GET", "/v1/healthz", NULL, &a), 200);
+	client_answer_done(&a);
+	wait_for_agent("\"late\"");
+	assert_true(is_silent(fd));
+	/* Two at once; one that is taken away meanwhile; one whose asker goes away; one that pauses. */
+	int second = begin("/v1/agents", "{\"name\":\"second\"}");
+	int gone = begin("/v1/agents", "{\"name\":\"third\"}");
+	int pause = begin("/v1/agents/bot/pause", "");
+
+	wait_for_agent("\"second\"");
+	wait_for_agent("\"third\"");
+	wait_for_agent("\"paused\":true");
+	(void)close(gone);
+	assert_int_equal(ask("DELETE", "/v1/agents/second", NULL, &a), 200);
+	client_answer_done(&a);
+	/* What does not begin anything does not wait. */
+	assert_int_equal(ask("POST", "/v1/agents/bot/resume", NULL, &a), 200);
+	client_answer_done(&a);
+	assert_int_equal(ask("POST", "/v1/accounts", "{\"name\":\"group\"}", &a), 201);
+	client_answer_done(&a);
+	assert_true(is_silent(fd) && is_silent(second) && is_silent(pause));
+	fake_looks_held = false;
+	(void)hear(fd, mem, sizeof(mem), 2000);
+	assert_non_null(strstr(mem, "201 Created"));
+	assert_non_null(strstr(mem, "/purse/late"));
+	(void)hear(second, mem, sizeof(mem), 200);
+	assert_non_null(strstr(mem, "201 Created"));
+	(void)hear(pause, mem, sizeof(mem), 200);
+	assert_non_null(strstr(mem, "200 OK"));
+	(void)close(fd);
+	(void)close(second);
+	(void)close(pause);
+}
+
+/* The bound: what cannot be looked through in that time is told in the log. */
+static void answers_do_not_wait_for_ever(void **state)
+{
+	char mem[2048];
+
+	fake_looks_held = true;
+	int fd = begin("/v1/agents", "{\"name\":\"later\"}");
+
+	(void)hear(fd, mem, sizeof(mem), WAIT_MS + IDLE_MS / 2);
+	assert_non_null(strstr(mem, "201 Created"));
+	assert_true(fake_look_waits);
+	(void)close(fd);
+	fd = dial();
+	SAY(fd, "GET /v1/healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	(void)hear(fd, mem, sizeof(mem), 200);
+	assert_non_null(strstr(mem, "200 OK"));
+	(void)close(fd);
+	fake_looks_held = false;
+}
+
+/* And a daemon that stops waits for none. */
+static void a_stop_waits_for_no_look(void **state)
+{
+	fake_looks_held = true;
+	(void)begin("/v1/agents", "{\"name\":\"last\"}");
 }
 
 /* ---- */
@@ -884,6 +1006,9 @@ int main(void)
 		cmocka_unit_test(each_change_is_for_outsiders),
 		cmocka_unit_test(a_connection_does_not_get_better),
 		cmocka_unit_test(agents_do_not_take_all_places),
+		cmocka_unit_test(answers_wait_until_old_connections_are_ended),
+		cmocka_unit_test(answers_do_not_wait_for_ever),
+		cmocka_unit_test(a_stop_waits_for_no_look), /* the last: what it began is still held up at the end */
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

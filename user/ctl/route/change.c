@@ -80,6 +80,7 @@ static void add(const struct control *c, const struct request *r, struct answer 
 		return;
 	}
 	a->status = 201;
+	a->waits_for = is_agent ? agents_ticket(c->agents) : 0;
 	if (!is_agent || agents_find(c->agents, change.name, &v) < 0) {
 		answer_done(a, change.name, NULL);
 		return;
@@ -105,10 +106,12 @@ static void set(const struct control *c, const struct request *r, struct answer 
 	change.is_agent = is_agent;
 	if (ret == 0)
 		ret = agents_set(c->agents, &change, r->who, note, sizeof(note), &e);
-	if (ret < 0)
+	if (ret < 0) {
 		answer_error(a, ret, &e);
-	else
-		answer_done(a, change.name, note);
+		return;
+	}
+	a->waits_for = change.has_cgroup ? agents_ticket(c->agents) : 0;
+	answer_done(a, change.name, note);
 }
 
 static void drop(const struct control *c, const struct request *r, struct answer *a, bool is_agent)
@@ -141,6 +144,7 @@ static void halt(const struct control *c, const struct request *r, struct answer
 	/* Paused first, so that no new call slips in behind the cut ones. */
 	if (how == AGENT_KILL)
 		c->stop_calls(c->daemon, index);
+	a->waits_for = how == AGENT_RESUME ? 0 : agents_ticket(c->agents);
 	answer_done(a, name, NULL);
 }
 

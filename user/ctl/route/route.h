@@ -41,6 +41,7 @@ struct answer {
 	const char *type;  /* content type */
 	enum answer_length length;
 	const char *allow; /* with 405 */
+	uint64_t waits_for; /* agents_ticket(): goes out when that is over, or after CTL_WAIT_MS. 0 = at once */
 	struct buf *body;
 };
 
