@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "ctl/records.h"
 #include "ctl_abi.h"
 #include "wire/h1.h"
 
@@ -154,34 +155,42 @@ static void end(struct receiving *r)
 	cleanup_close_(&r->fd);
 }
 
+/* To the answer's end; *ret_body is the caller's only on success. */
+static int receive_body(struct receiving *r, struct buf *ret_body, struct err *e)
+{
+	struct str piece = { 0 };
+	enum h1_fact fact = H1_HEAD;
+	int rc = 0;
+
+	buf_init(ret_body, CTL_ANSWER_MAX + 4096);
+	while (rc == 0 && fact != H1_END) {
+		fact = next_fact(r, &piece, e);
+		if (fact == H1_BAD)
+			rc = -EPROTO;
+		else if (fact == H1_BODY && buf_append(ret_body, piece.p, piece.n) < 0)
+			rc = err_set(e, EMSGSIZE, "the daemon's answer is too large");
+	}
+	/* The padding must exist behind an empty body too. */
+	if (rc == 0 && !buf_reserve(ret_body, 1))
+		rc = err_set(e, ENOMEM, "out of memory");
+	if (rc < 0)
+		buf_done(ret_body);
+	return rc;
+}
+
 int client_call(const char *socket_path, const char *method, const char *target, const char *body,
 		struct client_answer *ret, struct err *e)
 {
 	struct receiving r = { .fd = -1 };
-	struct str piece = { 0 };
-	enum h1_fact fact = H1_HEAD;
 	int status = begin(socket_path, method, target, body, &r, e);
 
 	if (status < 0) {
 		end(&r);
 		return status;
 	}
-	buf_init(&ret->body, CTL_ANSWER_MAX + 4096);
 	ret->status = status;
-	int rc = 0;
+	int rc = receive_body(&r, &ret->body, e);
 
-	while (rc == 0 && fact != H1_END) {
-		fact = next_fact(&r, &piece, e);
-		if (fact == H1_BAD)
-			rc = -EPROTO;
-		else if (fact == H1_BODY && buf_append(&ret->body, piece.p, piece.n) < 0)
-			rc = err_set(e, EMSGSIZE, "the daemon's answer is too large");
-	}
-	/* The padding must exist behind an empty body too. */
-	if (rc == 0 && !buf_reserve(&ret->body, 1))
-		rc = err_set(e, ENOMEM, "out of memory");
-	if (rc < 0)
-		client_answer_done(ret);
 	end(&r);
 	return rc;
 }
@@ -218,13 +227,22 @@ int client_follow(const char *socket_path, const char *target, bool (*fn)(void *
 int client_lease(const char *socket_path, int *ret_fd, struct err *e)
 {
 	struct receiving r = { .fd = -1 };
+	char why[1024] = "";
+	struct buf body;
 	int ret = begin(socket_path, "GET", "/v1/lease", NULL, &r, e);
 
 	if (ret == 200) {
 		*ret_fd = TAKE_FD(r.fd);
 		ret = 0;
 	} else if (ret >= 0) {
-		ret = err_set(e, EPROTO, "the daemon answered %d to a request for a lease", ret);
+		int status = ret;
+
+		ret = receive_body(&r, &body, e);
+		if (ret == 0) {
+			record_field(&body, "error.message", why, sizeof(why));
+			buf_done(&body);
+			ret = err_set(e, EPROTO, "%.700s (%d)", why[0] ? why : "the daemon gives no lease", status);
+		}
 	}
 	end(&r);
 	return ret;

@@ -36,9 +36,22 @@ static const struct {
 	{ CAP_NET_ADMIN, "NET_ADMIN" }, /* tunnels, XDP, routes */
 	{ CAP_BPF, "BPF" },             /* programs of one's own above the gate's */
 	{ CAP_PERFMON, "PERFMON" },     /* the same, through tracing */
-	{ CAP_SYS_ADMIN, "SYS_ADMIN" }, /* namespaces, bpf on older kernels */
+	{ CAP_SYS_ADMIN, "SYS_ADMIN" }, /* namespaces, mounts, bpf on older kernels */
+	{ CAP_SYS_PTRACE, "SYS_PTRACE" }, /* other processes: their memory, descriptors and, at /proc/PID/root, writable cgroup trees */
+	{ CAP_SYS_MODULE, "SYS_MODULE" }, /* the kernel itself */
+	{ CAP_SYS_RAWIO, "SYS_RAWIO" },   /* its memory */
 };
 #define DROPPED_COUNT (sizeof(dropped) / sizeof(dropped[0]))
+
+const char *jail_dropped(void)
+{
+	static char text[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < DROPPED_COUNT; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%sCAP_%s", i ? ", " : "", dropped[i].name);
+	return text;
+}
 
 int jail_keep_caps(const char *names, uint64_t *ret, struct err *e)
 {
@@ -58,8 +71,8 @@ int jail_keep_caps(const char *names, uint64_t *ret, struct err *e)
 			}
 		}
 		if (!known)
-			return err_set(e, EINVAL, "--keep-cap: \"%.*s\" is not one of those that are dropped: CAP_NET_RAW, "
-				       "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN", STR_FMT(name));
+			return err_set(e, EINVAL, "--keep-cap: \"%.*s\" is not one of those that are dropped: %s", STR_FMT(name),
+				       jail_dropped());
 	}
 	*ret = bits;
 	return 0;
@@ -98,8 +111,9 @@ static int drop_caps(uint64_t keep, struct err *e)
 
 /*
  * A process that can write to cgroup.procs leaves its cgroup, and its budget, behind. So the child sees every cgroup2 mount read-only, in a
- * mount namespace of its own; without CAP_SYS_ADMIN it cannot change that. Who keeps the capability keeps the choice. A root agent with
- * CAP_SYS_PTRACE still finds other views of it below /proc: `--user` closes that.
+ * mount namespace of its own; without CAP_SYS_ADMIN it cannot change that. Who keeps the capability keeps the choice. Other processes have other
+ * views of it (/proc/PID/root): without CAP_SYS_PTRACE those of a process that has a capability which it has not are closed, and that is every
+ * process of root which has not given away its own.
  */
 static int close_cgroupfs(uint64_t keep, struct err *e)
 {
@@ -120,6 +134,13 @@ static int close_cgroupfs(uint64_t keep, struct err *e)
 			r = err_set(e, errno, "cannot make %s read-only: %s", m->mnt_dir, strerror(errno));
 	(void)endmntent(mounts);
 	return r;
+}
+
+bool jail_is_root(const struct jail *j)
+{
+	const struct passwd *p = j->user ? getpwnam(j->user) : NULL;
+
+	return j->user ? p && p->pw_uid == 0 : geteuid() == 0;
 }
 
 static int become(const char *name, struct err *e)

@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "ctl/cmd/budget_flags.h"
 #include "ctl/cmd/cmd.h"
+#include "ctl/cmd/inherited.h"
 #include "ctl/cmd/jail.h"
 #include "ctl/cmd/launch.h"
 #include "ctl/records.h"
@@ -238,9 +239,14 @@ static int make_agent(struct run *r)
 
 /* ---- the command */
 
+static struct jail jail_of(const struct run *r)
+{
+	return (struct jail){ .cgroup_dir = r->dir, .trust_dir = r->trust, .user = r->flags.user, .keep_caps = r->keep_caps };
+}
+
 _Noreturn static void become_command(const struct run *r)
 {
-	struct jail j = { .cgroup_dir = r->dir, .trust_dir = r->trust, .user = r->flags.user, .keep_caps = r->keep_caps };
+	struct jail j = jail_of(r);
 	struct err e = { "" };
 
 	if (jail_enter(&j, &e) < 0) {
@@ -282,14 +288,26 @@ static void wait_for(struct run *r, pid_t pid)
 	}
 }
 
+/* What stays open is said before it is used. */
+static void warn(const struct run *r)
+{
+	struct jail j = jail_of(r);
+	const char *user = getenv("SUDO_USER");
+
+	if (r->flags.keep_caps)
+		(void)fprintf(stderr, "purse: %s keeps %s: with it the command can reach the network past the gate\n", r->argv[0],
+			      r->flags.keep_caps);
+	if (jail_is_root(&j))
+		(void)fprintf(stderr, "purse: %s runs as root: through files that only root may write and services that do what root asks "
+			      "(systemd, cron, docker) it can get past its budget; use --user %s\n", r->argv[0], user ? user : "NAME");
+}
+
 static int run_command(struct run *r)
 {
 	struct err e = { "" };
 	pid_t pid;
 
-	if (r->flags.keep_caps)
-		(void)fprintf(stderr, "purse: %s keeps %s: with it the command can reach the network past the gate\n", r->argv[0],
-			      r->flags.keep_caps);
+	warn(r);
 	/* Asked to stop while things were being made: nothing has run yet. */
 	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	sigset_t pending;
@@ -453,6 +471,8 @@ static int take_flags(struct run *r, const struct command *self, char **argv, bo
 	r->argv = args.rest;
 	if (r->flags.keep_caps && jail_keep_caps(r->flags.keep_caps, &r->keep_caps, &e) < 0)
 		return cli_usage(self, &e);
+	if (inherited_check(&e) < 0)
+		return cli_fail(&e, PURSE_EXIT_FAILURE);
 	exit_code = take_name(r, self);
 	*ret_done = exit_code != PURSE_EXIT_OK;
 	return exit_code;
