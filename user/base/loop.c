@@ -14,9 +14,12 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/assert.h"
@@ -151,8 +154,27 @@ int64_t loop_now_ns(struct loop *l)
 	return l->now_ns;
 }
 
+/*
+ * A look-up may hold its thread for ten seconds, and libuv has four of them for all loops together. Read once, when the first is needed;
+ * who set it knows better.
+ */
+#define POOL_BASE 8
+#define POOL_MOST 256
+static void size_pool(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), n = POOL_BASE + LOOP_THREADS_EACH * (cpus > 0 ? cpus : 1);
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%ld", n < POOL_MOST ? n : POOL_MOST);
+	(void)setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
 int loop_new(struct loop **ret)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, size_pool);
+
 	struct loop *l = calloc(1, sizeof(*l));
 	int r;
 

@@ -60,10 +60,12 @@ int loop_defer(struct loop *l, void (*fn)(void *ctx), void *ctx);
 int loop_signal(struct loop *l, int signum, void (*fn)(void *ctx, int signum), void *ctx);
 
 /*
- * resolve.h off the loop, in libuv's thread pool. fn gets n addresses with port set and the seconds that the answer is good for (as
+ * resolve.h off the loop, in libuv's thread pool: a thread for each that is under way, LOOP_THREADS_EACH of them per CPU and some more.
+ * fn gets n addresses with port set and the seconds that the answer is good for (as
  * told: may be 0), or n = 0 and an error text; after that *ret is gone. Cancelling (which also
  * frees) makes sure that fn never runs.
  */
+#define LOOP_THREADS_EACH 4
 struct loop_resolve;
 typedef void (*loop_resolve_fn)(void *ctx, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s, const char *error);
 int loop_resolve(struct loop *l, const char *host, uint16_t port, loop_resolve_fn fn, void *ctx,

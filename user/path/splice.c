@@ -211,7 +211,7 @@ void splice_begin(struct conn *c, const char *host)
 	if (!host[0]) {
 		struct sockaddr_storage to = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);
 		splice_dial(s, &to, 1);
-	} else if (names_get(c->worker->names, host, c->who.flow.dport, resolved, s, &s->name)) {
+	} else if (names_get(c->worker->names, c->who.flow.account, host, c->who.flow.dport, resolved, s, &s->name)) {
 		conn_close(c);
 	}
 }

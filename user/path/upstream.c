@@ -435,7 +435,7 @@ static void upstream_begin(void *ctx)
 	loop_timer_set(up->timer, w->options->connect_timeout_ms);
 	if (up->provider->naddrs)
 		return dial_addresses(up, up->provider->addrs, (unsigned)up->provider->naddrs);
-	if (names_get(w->names, up->host, up->provider->port, resolved, up, &up->name))
+	if (names_get(w->names, NAMES_OURS, up->host, up->provider->port, resolved, up, &up->name))
 		upstream_failed(up, REFUSAL_UPSTREAM_UNREACHABLE, "no memory");
 }
 
