@@ -90,6 +90,7 @@ struct daemon {
 	char trust_dir[1100], cgroup_was[1100];
 	int64_t started_ns; /* boot clock */
 	bool gate_ok, is_beating;
+	bool is_gate_on;       /* gate_ok, but for agents that live where it is not */
 	bool is_resuming;      /* takes back what another one did not take over */
 	bool is_stop_asked;    /* while the money was on its way */
 	bool is_up[STEPS_MAX]; /* by step */
@@ -596,7 +597,7 @@ static void stop_server(struct daemon *d)
 static void beat(struct daemon *d)
 {
 	/* Not while the ledger is unwell: agents are then answered with the reason, which needs the daemon. */
-	d->is_beating = d->gate_ok && path_is_alive(d->path);
+	d->is_beating = d->is_gate_on && path_is_alive(d->path);
 	if (d->is_beating)
 		gate_beat(d->gate);
 }
@@ -609,16 +610,22 @@ static void verify(struct daemon *d)
 	/* Programs are being put in the place of ours. */
 	if (upgrade_is_meeting(d->upgrade))
 		return;
-	d->gate_ok = gate_verify(d->gate, &d->gate_error) == 0;
-	if (!d->gate_ok) {
-		stop_beating(d);
+	int r = gate_verify(d->gate, &d->gate_error);
+
+	if (r < 0)
 		d->gate_problem = d->gate_error;
+	/* One agent lives where the gate is not: nothing to put back, and no reason to deny the others. */
+	if (r < 0 && r != -EXDEV) {
+		stop_beating(d);
 		log_error("daemon", "%s; putting it back", d->gate_problem.text);
-		d->gate_ok = gate_repair(d->gate, &d->gate_error) == 0;
-		d->gate_repairs += d->gate_ok;
+		r = gate_repair(d->gate, &d->gate_error);
+		d->gate_repairs += r == 0 || r == -EXDEV;
 	}
+	d->gate_ok = r == 0;
+	d->is_gate_on = r == 0 || r == -EXDEV;
 	if (was_ok && !d->gate_ok)
-		log_error("daemon", "%s; it cannot be put back: agents are denied where the gate still is", d->gate_error.text);
+		log_error("daemon", "%s%s", d->gate_error.text, d->is_gate_on ? "" :
+			  "; it cannot be put back: agents are denied where the gate still is");
 	if (!was_ok && d->gate_ok)
 		log_info("gate", "attached as it should be");
 }
@@ -729,7 +736,7 @@ static int start_timers(struct daemon *d, struct err *e)
 		(void)err_set(e, -r, "timers: %s", strerror(-r));
 	if (r == 0)
 		verify(d);
-	if (r == 0 && !d->gate_ok) {
+	if (r == 0 && !d->is_gate_on) {
 		*e = d->gate_error;
 		r = -ENOLINK;
 	}

@@ -513,8 +513,8 @@ static void cgroup_that_died(void **unused)
 	open_gate();
 	put_endpoints();
 	rig_normal();
-	kill_daemon();
 	assert_int_equal(gate_verify(rig.g, &e), 0);
+	kill_daemon();
 	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 }
 
@@ -528,7 +528,6 @@ static void another_root_was_asked_for(void **unused)
 	open_gate();
 	rig_normal();
 	kill_daemon();
-	assert_int_equal(gate_verify(rig.g, NULL), 0);
 	assert_int_equal(dial_llm(rig.agent_b), told(ECONNREFUSED));
 	/* No longer below the root that the gate is on. */
 	assert_int_equal(dial_llm(rig.agent_a), 0);

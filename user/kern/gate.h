@@ -65,11 +65,16 @@ size_t gate_each_listener(struct gate *g, void (*fn)(void *ctx, uint64_t netns_c
 void gate_set_policy(struct gate *g, bool others_deny, const uint16_t *ports, size_t nports, uint64_t stale_after_ns);
 void gate_set_daemon_cgroup(struct gate *g, uint64_t cgroup_id);
 void gate_beat(struct gate *g); /* any thread */
-/* Are all links attached, on the cgroup that was asked for, with our programs? 0 or -ENOLINK with the first that is not. */
+/*
+ * Is everything as this process made it? Links attached to the cgroup that was asked for, with our programs; pins there and ours; the policy, the
+ * listener's row and the layout version as they were told. 0, or -ENOLINK with the first that is not. One agent per call is looked at more closely: -EXDEV:
+ * our programs are not in effect in its cgroup (all others are enforced). Every second; some tens of microseconds.
+ */
 int gate_verify(struct gate *g, struct err *e);
 /*
- * Puts back what gate_verify complains of: links attached and pinned again, programs put back, maps pinned again. Not when the cgroup
- * itself is gone. 0 = gate_verify is content. Agents are enforced from the moment the link is back; say it aloud all the same.
+ * Puts back what gate_verify complains of: links attached and pinned again, programs put back, maps pinned again, words told again. Not when
+ * the cgroup itself is gone, another daemon has the pins by now (-EBUSY), or an agent lives elsewhere (-EXDEV). 0 = gate_verify is content.
+ * Agents are enforced from the moment the link is back; say it aloud all the same.
  */
 int gate_repair(struct gate *g, struct err *e);
 

@@ -2,7 +2,7 @@
 /*
  * gate_inside.h: what the files behind gate.h share: the struct and who does
  * what. gate.c opens and closes; gate_pins.c owns the folders on bpffs and the lock;
- * gate_load.c has the programs and links; gate_maps.c the mapped arrays;
+ * gate_load.c has the programs and links; gate_maps.c the mapped arrays; gate_verify.c looks whether all of it still is as it was made;
  * gate_tables.c the keyed maps; gate_old.c connections from before; gate_events.c the ring. Nothing outside kern/ includes this.
  */
 #ifndef PURSE_KERN_GATE_INSIDE_H
@@ -34,8 +34,20 @@ enum gate_map {
 /* One attached program. */
 struct gate_hook {
 	const char *name; /* the program's, owned by the skeleton; also the name of the pin */
-	int prog_fd;      /* owned by the skeleton */
+	uint32_t prog_id;
 	struct bpf_link *link;
+	uint64_t pin_ino; /* of the pin when it was last seen to be this link's; 0 = not yet */
+};
+
+/* What the programs were told by this process; gate_verify looks whether it still stands there. */
+struct gate_told {
+	bool policy, listeners;
+	bool others_deny;
+	uint16_t nports, ports[GATE_PORTS_MAX];
+	uint64_t stale_after_ns;
+	uint64_t daemon_cgroup;
+	uint64_t netns_cookie;
+	uint16_t port4, port6;
 };
 
 struct gate {
@@ -47,6 +59,10 @@ struct gate {
 	uint64_t root_id; /* cgroup that the links are on */
 	int root_fd;
 	int map_fds[GATE_MAP_COUNT];
+	uint64_t map_pin_inos[GATE_MAP_COUNT]; /* as in a hook */
+	struct gate_told told;
+	uint64_t sample; /* the agent whose cgroup gate_verify looked at last */
+	bool is_sample_missing;
 	struct gate_account *accounts;
 	struct gate_hold *holds;
 	struct gate_state *state;
@@ -63,6 +79,7 @@ struct gate {
 /* ---- gate_lock.c: for as long as the descriptor lives. -EBUSY names the process that has it. */
 int gate_lock(const char *path, int *ret_fd, struct err *e);
 int gate_lock_pins(const char *pin_dir, int *ret_fd, struct err *e); /* the folder itself, which must be there */
+int gate_lock_verify(struct gate *g, struct err *e);		     /* -ENOLINK: the folder is another one by now */
 int gate_lock_pins_again(struct gate *g, struct err *e);	     /* if the folder is another one by now */
 int gate_lock_check_pins(const struct gate *g, struct err *e);	     /* one from another process: -EINVAL: of another folder */
 void gate_lock_unsign(const char *pin_dir);			     /* so that the folder can be removed */
@@ -76,6 +93,17 @@ int gate_pins_remove(const char *pin_dir, struct err *e);
 int gate_pins_drop_other_links(const struct gate *g, struct err *e);
 /* May the maps that are pinned there be used? Sets which of them are missing. -EPROTO: another layout. */
 int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e);
+/*
+ * Is what is pinned under that name the object behind pin->fd? *ino is what stat said when it last was: while that stays the same nothing
+ * needs to be opened. dir: of gate_pins_dir, to look once for the folder and then at many. -ENOLINK: gone, or another one.
+ */
+struct gate_pin {
+	int fd;
+	uint32_t (*id_of)(int fd);
+};
+int gate_pins_dir(const struct gate *g, const char *kind); /* a descriptor for looking; negative: gone */
+int gate_pin_verify(const struct gate *g, int dir, const char *kind, const char *name, const struct gate_pin *pin, uint64_t *ino, struct err *e);
+int gate_pin_replace(const char *path, int fd, struct err *e); /* over what stands there: never a moment without */
 /* The path of a pin, for messages and libbpf. kind: "maps" or "links". */
 void gate_pin_path(const struct gate *g, const char *kind, const char *name, char ret[PATH_MAX]);
 
@@ -83,12 +111,15 @@ void gate_pin_path(const struct gate *g, const char *kind, const char *name, cha
 int gate_load(struct gate *g, struct err *e);
 int gate_attach(struct gate *g, struct err *e);
 void gate_unload(struct gate *g); /* lets go; what is pinned stays attached */
+int gate_hooks_verify(struct gate *g, struct err *e);
+int gate_hooks_repair(struct gate *g, struct err *e);
+const char *gate_hooks_missing_in(const struct gate *g, int cgroup); /* the first that is not among the effective programs there; NULL = none */
 
 /* ---- gate_maps.c */
 int gate_maps_open(struct gate *g, struct err *e);
 void gate_maps_close(struct gate *g);
-int gate_maps_verify_pins(const struct gate *g, struct err *e); /* -ENOLINK: a pin is gone */
-int gate_maps_pin_again(const struct gate *g, struct err *e);
+int gate_maps_verify_pins(struct gate *g, struct err *e); /* -ENOLINK: a pin is gone, or another's */
+int gate_maps_pin_again(struct gate *g, struct err *e);
 
 /* ---- gate_tables.c */
 int gate_put_exempt(struct gate *g, struct err *e);

@@ -99,6 +99,14 @@ static int set_pin_paths(struct gate *g, struct err *e)
 	return 0;
 }
 
+static uint32_t prog_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.id;
+}
+
 static int find_hooks(struct gate *g)
 {
 	struct bpf_program *prog;
@@ -109,7 +117,7 @@ static int find_hooks(struct gate *g)
 		ASSERT(g->nhooks < GATE_HOOKS_MAX);
 		g->hooks[g->nhooks++] = (struct gate_hook){
 			.name = bpf_program__name(prog),
-			.prog_fd = bpf_program__fd(prog),
+			.prog_id = prog_id(bpf_program__fd(prog)),
 		};
 	}
 	return 0;
@@ -213,51 +221,49 @@ int gate_attach(struct gate *g, struct err *e)
 	return ret < 0 ? ret : gate_pins_drop_other_links(g, e);
 }
 
-static uint32_t prog_id(int fd)
+static uint32_t link_id(int fd)
 {
-	struct bpf_prog_info info = { 0 };
+	struct bpf_link_info info = { 0 };
 	uint32_t size = sizeof(info);
 
 	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.id;
 }
 
 /* What is wrong with one hook. 0, or -ENOLINK. */
-static int verify_hook(const struct gate *g, const struct gate_hook *h, struct err *e)
+static int verify_hook(const struct gate *g, int dir, struct gate_hook *h, struct err *e)
 {
-	char path[PATH_MAX];
+	struct gate_pin pin = { .id_of = link_id };
 	uint32_t prog = 0;
 
 	if (!h->link || !link_is_on(h->link, g->root_id, &prog))
 		return err_set(e, ENOLINK,
 			       "gate: %s is no longer attached to cgroup %llu: somebody detached it or the cgroup is gone", h->name,
 			       (unsigned long long)g->root_id);
-	if (prog == 0 || prog != prog_id(h->prog_fd))
+	if (prog == 0 || prog != h->prog_id)
 		return err_set(e, ENOLINK, "gate: %s was replaced by another program (id %u)", h->name, prog);
-	gate_pin_path(g, "links", h->name, path);
-	if (access(path, F_OK) < 0)
-		return err_set(e, ENOLINK, "gate: the pin %s is gone: enforcement would end with this process", path);
-	return 0;
+	pin.fd = bpf_link__fd(h->link);
+	return gate_pin_verify(g, dir, "links", h->name, &pin, &h->pin_ino, e);
 }
 
-int gate_verify(struct gate *g, struct err *e)
+int gate_hooks_verify(struct gate *g, struct err *e)
 {
+	CLEANUP_CLOSE int dir = gate_pins_dir(g, "links");
 	int ret = 0;
 
-	ASSERT(!g->is_readonly);
 	for (size_t i = 0; ret == 0 && i < g->nhooks; i++)
-		ret = verify_hook(g, &g->hooks[i], e);
-	return ret < 0 ? ret : gate_maps_verify_pins(g, e);
+		ret = verify_hook(g, dir, &g->hooks[i], e);
+	return ret;
 }
 
 /* Back on, before the broken one is let go: for a moment both run, which changes nothing (the second sees what the first decided). */
-static int repair_hook(struct gate *g, struct gate_hook *h, struct err *e)
+static int repair_hook(struct gate *g, int dir, struct gate_hook *h, struct err *e)
 {
 	struct bpf_link *old = h->link;
 	char path[PATH_MAX];
 	uint32_t prog;
 
-	if (old && link_is_on(old, g->root_id, &prog) && prog != prog_id(h->prog_fd) &&
-	    bpf_link__update_program(old, program_of(g, h)) == 0 && verify_hook(g, h, NULL) == 0)
+	if (old && link_is_on(old, g->root_id, &prog) && prog != h->prog_id &&
+	    bpf_link__update_program(old, program_of(g, h)) == 0 && verify_hook(g, dir, h, NULL) == 0)
 		return 0;
 	gate_pin_path(g, "links", h->name, path);
 	h->link = NULL;
@@ -272,20 +278,42 @@ static int repair_hook(struct gate *g, struct gate_hook *h, struct err *e)
 	return 0;
 }
 
-int gate_repair(struct gate *g, struct err *e)
+int gate_hooks_repair(struct gate *g, struct err *e)
 {
-	int ret = gate_pins_make(g, e);
+	CLEANUP_CLOSE int dir = gate_pins_dir(g, "links");
+	int ret = 0;
 
-	ASSERT(!g->is_readonly);
-	/* The folder was removed: somebody may have started on another one at its place. */
-	if (ret == 0)
-		ret = gate_lock_pins_again(g, e);
-	if (ret == 0)
-		ret = gate_maps_pin_again(g, e);
 	for (size_t i = 0; ret == 0 && i < g->nhooks; i++)
-		if (verify_hook(g, &g->hooks[i], NULL) < 0)
-			ret = repair_hook(g, &g->hooks[i], e);
-	return ret < 0 ? ret : gate_verify(g, e);
+		if (verify_hook(g, dir, &g->hooks[i], NULL) < 0)
+			ret = repair_hook(g, dir, &g->hooks[i], e);
+	return ret;
+}
+
+/* ---- in effect, where it matters */
+
+#define EFFECTIVE_MAX 64
+
+static bool is_in_effect(const struct gate *g, const struct gate_hook *h, int cgroup)
+{
+	uint32_t ids[EFFECTIVE_MAX];
+	LIBBPF_OPTS(bpf_prog_query_opts, q, .query_flags = BPF_F_QUERY_EFFECTIVE, .prog_ids = ids, .prog_cnt = EFFECTIVE_MAX);
+	int ret = bpf_prog_query_opts(cgroup, bpf_program__expected_attach_type(program_of(g, h)), &q);
+
+	/* More than there is room for: ours may be among the rest. Cannot be asked: the links are what we know. */
+	if (ret < 0)
+		return true;
+	for (uint32_t i = 0; i < q.prog_cnt; i++)
+		if (ids[i] == h->prog_id)
+			return true;
+	return false;
+}
+
+const char *gate_hooks_missing_in(const struct gate *g, int cgroup)
+{
+	for (size_t i = 0; i < g->nhooks; i++)
+		if (!is_in_effect(g, &g->hooks[i], cgroup))
+			return g->hooks[i].name;
+	return NULL;
 }
 
 void gate_unload(struct gate *g)

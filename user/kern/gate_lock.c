@@ -150,6 +150,11 @@ int gate_lock_pins(const char *pin_dir, int *ret_fd, struct err *e)
 	return err_set(e, EAGAIN, "pins %s: the folder is removed and made again all the time; find out by whom", pin_dir);
 }
 
+int gate_lock_verify(struct gate *g, struct err *e)
+{
+	return is_at(g->pins_fd, g->pin_dir) ? 0 : err_set(e, ENOLINK, "gate: %s was removed; what stands there now is not ours", g->pin_dir);
+}
+
 int gate_lock_pins_again(struct gate *g, struct err *e)
 {
 	int fd = -1;

@@ -71,28 +71,44 @@ int gate_maps_open(struct gate *g, struct err *e)
 	return ret;
 }
 
-int gate_maps_verify_pins(const struct gate *g, struct err *e)
+static uint32_t map_id(int fd)
 {
-	for (int m = 0; m < GATE_MAP_COUNT; m++) {
-		char path[PATH_MAX];
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
 
-		gate_pin_path(g, "maps", gate_map_name((enum gate_map)m), path);
-		if (access(path, F_OK) < 0)
-			return err_set(e, ENOLINK, "gate: the pin %s is gone: holds and balances would end with this process", path);
-	}
-	return 0;
+	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.id;
 }
 
-int gate_maps_pin_again(const struct gate *g, struct err *e)
+static int verify_pin(struct gate *g, int dir, int m, struct err *e)
 {
-	for (int m = 0; m < GATE_MAP_COUNT; m++) {
-		char path[PATH_MAX];
+	const struct gate_pin pin = { .fd = g->map_fds[m], .id_of = map_id };
 
+	return gate_pin_verify(g, dir, "maps", gate_map_name((enum gate_map)m), &pin, &g->map_pin_inos[m], e);
+}
+
+int gate_maps_verify_pins(struct gate *g, struct err *e)
+{
+	CLEANUP_CLOSE int dir = gate_pins_dir(g, "maps");
+	int ret = 0;
+
+	for (int m = 0; ret == 0 && m < GATE_MAP_COUNT; m++)
+		ret = verify_pin(g, dir, m, e);
+	return ret;
+}
+
+int gate_maps_pin_again(struct gate *g, struct err *e)
+{
+	CLEANUP_CLOSE int dir = gate_pins_dir(g, "maps");
+	char path[PATH_MAX];
+	int ret = 0;
+
+	for (int m = 0; ret == 0 && m < GATE_MAP_COUNT; m++) {
+		if (verify_pin(g, dir, m, NULL) == 0)
+			continue;
 		gate_pin_path(g, "maps", gate_map_name((enum gate_map)m), path);
-		if (access(path, F_OK) < 0 && bpf_obj_pin(g->map_fds[m], path) < 0)
-			return err_set(e, errno, "gate: cannot pin %s again: %s", path, strerror(errno));
+		ret = gate_pin_replace(path, g->map_fds[m], e);
 	}
-	return 0;
+	return ret;
 }
 
 void gate_maps_close(struct gate *g)
@@ -134,6 +150,10 @@ bool gate_is_fresh(const struct gate *g)
 void gate_set_listeners(struct gate *g, uint16_t port4, uint16_t port6, uint64_t netns_cookie)
 {
 	ASSERT(!g->is_readonly);
+	g->told.listeners = true;
+	g->told.netns_cookie = netns_cookie;
+	g->told.port4 = port4;
+	g->told.port6 = port6;
 	if (g->state->netns_cookie != netns_cookie)
 		(void)gate_drop_listener(g, g->state->netns_cookie);
 	STORE(g->state->port4, port4);
@@ -146,6 +166,11 @@ void gate_set_listeners(struct gate *g, uint16_t port4, uint16_t port6, uint64_t
 void gate_set_policy(struct gate *g, bool others_deny, const uint16_t *ports, size_t nports, uint64_t stale_after_ns)
 {
 	ASSERT(!g->is_readonly && nports <= GATE_PORTS_MAX);
+	g->told.policy = true;
+	g->told.others_deny = others_deny;
+	g->told.nports = (uint16_t)nports;
+	memmove(g->told.ports, ports, nports * sizeof(*ports));
+	g->told.stale_after_ns = stale_after_ns;
 	/* The count last: a port that stays captured is never missing while the list grows. */
 	for (size_t i = 0; i < nports; i++)
 		STORE(g->state->ports[i], ports[i]);
@@ -157,6 +182,7 @@ void gate_set_policy(struct gate *g, bool others_deny, const uint16_t *ports, si
 void gate_set_daemon_cgroup(struct gate *g, uint64_t cgroup_id)
 {
 	ASSERT(!g->is_readonly);
+	g->told.daemon_cgroup = cgroup_id;
 	STORE(g->state->daemon_cgroup, cgroup_id);
 }
 

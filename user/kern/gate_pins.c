@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,6 +76,47 @@ int gate_pins_make(const struct gate *g, struct err *e)
 			ret = err_set(e, errno, "pin_dir %s: cannot make %s: %s", g->pin_dir, path, strerror(errno));
 	}
 	return ret;
+}
+
+/* ---- single pins */
+
+int gate_pins_dir(const struct gate *g, const char *kind)
+{
+	char path[PATH_MAX];
+
+	gate_pin_path(g, kind, "", path);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int gate_pin_verify(const struct gate *g, int dir, const char *kind, const char *name, const struct gate_pin *pin, uint64_t *ino, struct err *e)
+{
+	struct stat st;
+	char path[PATH_MAX];
+
+	gate_pin_path(g, kind, name, path);
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, ENOLINK, "gate: the pin %s is gone: what it holds would end with this process", path);
+	if (st.st_ino == *ino)
+		return 0;
+	CLEANUP_CLOSE int there = bpf_obj_get(path);
+	uint32_t found = there < 0 ? 0 : pin->id_of(there), ours = pin->id_of(pin->fd);
+
+	if (found == 0 || found != ours)
+		return err_set(e, ENOLINK, "gate: the pin %s is another's (id %u), ours is id %u", path, found, ours);
+	*ino = st.st_ino;
+	return 0;
+}
+
+int gate_pin_replace(const char *path, int fd, struct err *e)
+{
+	char next[PATH_MAX];
+
+	if ((size_t)snprintf(next, sizeof(next), "%s-next", path) >= sizeof(next))
+		return err_set(e, ENAMETOOLONG, "gate: cannot pin %s: too long", path);
+	(void)unlink(next);
+	if (bpf_obj_pin(fd, next) < 0 || rename(next, path) < 0)
+		return err_set(e, errno, "gate: cannot pin %s: %s", path, strerror(errno));
+	return 0;
 }
 
 /* ---- layout */
