@@ -125,6 +125,8 @@ enum refusal_reason {
 	REFUSAL_UPSTREAM_TIMEOUT,
 	REFUSAL_RULE,             /* a rule of an account (spend/rules/rules.h); `rule` says which */
 	REFUSAL_STOPPED,          /* an operator killed the call */
+	REFUSAL_OVER_SHARE,       /* the agent has its share of connections or of memory for bodies: 429 */
+	REFUSAL_SLOW_REQUEST,     /* it did not come to its end in time: 408 */
 	REFUSAL_REASON_COUNT,     /* the numbers stand in ledgers: new ones go above this line, none is moved */
 };
 

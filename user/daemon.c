@@ -411,6 +411,9 @@ static int start_path(struct daemon *d, struct err *e)
 		.listen_port = (uint16_t)c->listen_port, .http2 = c->http2, .body_max = (size_t)c->body_max_bytes,
 		.connect_timeout_ms = c->connect_timeout_ns / 1000000,
 		.response_timeout_ms = c->response_timeout_ns / 1000000, .upstream_ca = c->upstream_ca,
+		.request_timeout_ms = c->request_timeout_ns / 1000000, .stall_timeout_ms = c->stall_timeout_ns / 1000000,
+		.connections_max = (uint64_t)c->connections_max, .connections_per_agent = (uint64_t)c->connections_per_agent,
+		.bodies_max = (uint64_t)c->bodies_max_bytes, .bodies_per_agent = (uint64_t)c->bodies_per_agent_bytes,
 	};
 	o.inherited = upgrade_listeners(d->upgrade, &o.ninherited);
 	upgrade_listeners_taken(d->upgrade);
@@ -509,7 +512,8 @@ static void describe(void *ctx, struct daemon_view *ret)
 		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(plain_http), COUNT(tls_failed), COUNT(tls_distrusted),
 		COUNT(exchanges), COUNT(exchanges_open), COUNT(refused), COUNT(forwarded), COUNT(free_calls),
 		COUNT(upstream_conns), COUNT(upstream_reused), COUNT(upstream_failed), COUNT(settled), COUNT(estimated),
-		COUNT(overruns), COUNT(input_known), COUNT(namespaces),
+		COUNT(overruns), COUNT(input_known), COUNT(over_share), COUNT(shed), COUNT(slow_requests), COUNT(stalled), COUNT(out_of_files),
+		COUNT(namespaces),
 #undef COUNT
 	};
 	struct daemon *d = ctx;

@@ -60,6 +60,8 @@ const char *const units_refusal_names[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_TIMEOUT] = "upstream-timeout",
 	[REFUSAL_RULE] = "rule",
 	[REFUSAL_STOPPED] = "stopped",
+	[REFUSAL_OVER_SHARE] = "over-share",
+	[REFUSAL_SLOW_REQUEST] = "slow-request",
 };
 
 /* Largest first, for showing. */

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "kern/gate.h"
@@ -18,6 +19,7 @@
 #include "path/listening.h"
 
 #define SNIFF_MS 5000
+#define TELL_NS INT64_C(60000000000)
 
 int identity_refresh(struct worker *w, struct identity *who)
 {
@@ -30,6 +32,32 @@ int identity_refresh(struct worker *w, struct identity *who)
 	(void)snprintf(who->agent, sizeof who->agent, "%s", agent.name);
 	(void)snprintf(who->subject, sizeof who->subject, "agent %s", agent.name);
 	return 0;
+}
+
+void accept_tell_share(struct worker *w, struct share *a, const struct identity *who)
+{
+	uint64_t n = share_refused(a, clock_boot_ns()), has, most;
+
+	WORKER_COUNT(w, over_share, 1);
+	if (!n)
+		return;
+	share_view(a, SHARE_CONNECTIONS, &has, &most);
+	log_warn(who->subject, "%s (pid %u): %llu connections or calls refused: it has %llu connections in use, its share of them is %llu; "
+		 "see connections_per_agent and connections_max", who->flow.comm, who->flow.pid, (unsigned long long)n,
+		 (unsigned long long)has, (unsigned long long)most);
+}
+
+/* The listener stays readable: without a pause, until the next tick, this would turn in circles. */
+static void out_of_files(struct worker *w, int error)
+{
+	int64_t now = clock_boot_ns();
+
+	WORKER_COUNT(w, out_of_files, 1);
+	if (!w->told_files_ns || now - w->told_files_ns > TELL_NS) {
+		w->told_files_ns = now;
+		log_error("egress", "accept: %s; raise the limit of open files (LimitNOFILE=) or lower connections_max", strerror(error));
+	}
+	listening_want(w, false);
 }
 
 static int identify(struct worker *w, uint64_t netns_cookie, const struct sockaddr_storage *peer, struct identity *ret)
@@ -61,6 +89,8 @@ static void accept_one(struct worker *w, int fd, uint64_t netns_cookie, const st
 	CRASH_POINT("accept");
 	struct conn *c;
 	int r = conn_new(w, fd, &who, &stage_sniff, &c);
+	if (r == -EBUSY)
+		return;
 	if (r) {
 		log_error(who.subject, "cannot take a connection: %s", strerror(-r));
 		return;
@@ -83,9 +113,6 @@ void accept_ready(struct worker *w, const struct listening *on)
 			continue;
 		if (errno == EAGAIN)
 			return;
-		/* The listener stays readable: without a pause this would turn in circles, and log each time. */
-		log_error("egress", "accept: %s; raise the limit of open files", strerror(errno));
-		listening_want(w, false);
-		return;
+		return out_of_files(w, errno);
 	}
 }

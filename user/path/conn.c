@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "wire/hello.h"
 #include "wire/tls.h"
@@ -56,10 +58,27 @@ static void conn_timed_out(void *ctx)
 	c->stage->timeout(c);
 }
 
+static int conn_take_place(struct conn *c, struct worker *w, const struct identity *who)
+{
+	struct share *a = share_get(path_shares(w->path), who->flow.agent_cgroup);
+	unsigned wake;
+
+	if (!a)
+		return -ENOMEM;
+	bool taken = place_open(&c->place, a, w->index, &wake);
+
+	if (taken)
+		path_wake_worker(w->path, wake);
+	else
+		accept_tell_share(w, a, who);
+	share_unref(a);
+	return taken ? 0 : -EBUSY;
+}
+
 int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof *c);
-	int r = c ? 0 : -ENOMEM;
+	int r = c ? conn_take_place(c, w, who) : -ENOMEM;
 
 	if (!r)
 		r = loop_io_new(w->loop, fd, conn_ready, c, &c->io);
@@ -68,6 +87,8 @@ int conn_new(struct worker *w, int fd, const struct identity *who, const struct 
 	if (r) {
 		if (c)
 			loop_io_free(c->io);
+		if (c)
+			place_close(&c->place);
 		free(c);
 		close(fd);
 		return r;
@@ -111,6 +132,7 @@ void conn_close(struct conn *c)
 	tls_free(c->tls);
 	if (c->fd >= 0)
 		close(c->fd);
+	place_close(&c->place);
 	buf_done(&c->in);
 	buf_done(&c->out);
 	WORKER_COUNT(c->worker, conns_open, -1);
@@ -121,6 +143,45 @@ void conn_close(struct conn *c)
 bool conn_is_busy(struct conn *c)
 {
 	return buf_len(&c->out) || (c->stage->busy && c->stage->busy(c));
+}
+
+void conn_rest(struct conn *c)
+{
+	if (!c->closed && !conn_is_busy(c))
+		place_rest(&c->place);
+}
+
+void conn_rouse(struct conn *c)
+{
+	if (!c->closed)
+		place_rouse(&c->place);
+}
+
+void conn_shed(struct conn *c)
+{
+	if (conn_is_busy(c))
+		return conn_rouse(c);
+	WORKER_COUNT(c->worker, shed, 1);
+	if (c->stage->goodbye)
+		c->stage->goodbye(c);
+	conn_close(c);
+}
+
+/* A conn may go while others are looked at, but only the one that is looked at. */
+void conns_look(struct worker *w, int64_t now_ns)
+{
+	list_for_each_safe(pos, tmp, &w->conns) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (c->stalled_ns && now_ns - c->stalled_ns > w->options->stall_timeout_ms * 1000000) {
+			WORKER_COUNT(w, stalled, 1);
+			log_info(c->who.subject, "connection to %s closed: nothing of the answer was taken for %lld s (stall_timeout)", c->sni,
+				 (long long)(w->options->stall_timeout_ms / 1000));
+			conn_close(c);
+		} else if (c->stage->look) {
+			c->stage->look(c, now_ns);
+		}
+	}
 }
 
 void conn_set_stage(struct conn *c, const struct stage *s) { c->stage = s; }
@@ -178,6 +239,8 @@ int conn_flush(struct conn *c)
 	while (!c->closed && buf_len(&c->out)) {
 		ssize_t sent = tls_write(c->tls, buf_ptr(&c->out), buf_len(&c->out));
 		if (sent == -EAGAIN) {
+			if (!c->stalled_ns)
+				c->stalled_ns = clock_boot_ns();
 			conn_watch(c);
 			return -EAGAIN;
 		}
@@ -186,6 +249,7 @@ int conn_flush(struct conn *c)
 			return -ECONNRESET;
 		}
 		buf_consume(&c->out, (size_t)sent);
+		c->stalled_ns = 0;
 		/* A slow reader of the last answer is not cut while it reads. */
 		if (c->close_when_flushed)
 			conn_set_timeout(c, c->worker->options->response_timeout_ms);

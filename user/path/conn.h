@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "gate_abi.h"
+#include "path/shares.h"
 #include "path/worker.h"
 
 struct conn;
@@ -37,6 +38,7 @@ struct stage {
 	void (*close)(struct conn *c); /* the conn is going: let go of it; NULL ok */
 	void (*goodbye)(struct conn *c); /* the last words of the protocol, then conn_finish; NULL = just that */
 	void (*leaving)(struct conn *c); /* this process has handed over: the connection is to end with what it has; NULL ok */
+	void (*look)(struct conn *c, int64_t now_ns); /* about once a second; NULL ok */
 	bool (*busy)(struct conn *c);  /* an answer is not out yet, beyond what waits in c->out; NULL ok */
 };
 
@@ -60,11 +62,19 @@ struct conn {
 	bool read_wants_write; /* what is to be read waits until something could be written (tls_blocked_on) */
 	bool tls_wants_write; /* also without bytes in out: a handshake's answer, a splice */
 	bool close_when_flushed, closed;
+	struct place place; /* among its agent's (shares.h) */
+	int64_t stalled_ns; /* boot clock: since when nothing of out was taken; 0 = it is */
 };
 
-/* Takes the descriptor over, also on failure. */
+/* Takes the descriptor over, also on failure. -EBUSY: over its agent's bound, which was told. */
 int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first, struct conn **ret);
 void conn_close(struct conn *c);
+/* It lost its place to a newer one. Stays only if there is still something of an answer to write. */
+void conn_shed(struct conn *c);
+/* Between two requests, with everything written: may lose its place from now on; or is used again. Said again is harmless. */
+void conn_rest(struct conn *c);
+void conn_rouse(struct conn *c);
+void conns_look(struct worker *w, int64_t now_ns); /* closes those whose agent takes nothing of its answer */
 bool conn_is_busy(struct conn *c); /* some of an answer is still to be written */
 void conn_set_stage(struct conn *c, const struct stage *s);
 void conn_set_timeout(struct conn *c, int64_t ms); /* 0 = none */
@@ -92,6 +102,8 @@ extern const struct stage stage_h1;        /* serve_h1.c */
 extern const struct stage stage_h2;        /* serve_h2.c */
 extern const struct stage stage_linger;    /* conn.c */
 
+/* Something of it was refused for want of room: counted, and said once a minute. */
+void accept_tell_share(struct worker *w, struct share *a, const struct identity *who);   /* accept.c */
 void accept_ready(struct worker *w, const struct listening *on);   /* accept.c */
 void terminate_begin(struct conn *c, bool offer_h2); /* terminate.c; c->in holds the ClientHello */
 void h1_server_begin(struct conn *c);

@@ -73,7 +73,7 @@ static int copy_head(struct exchange *x, const struct http_head *from)
 /* Prompts are kept no longer than needed, and count no longer than they are kept. */
 static void body_over(struct exchange *x)
 {
-	x->worker->body_bytes[x->body_account] -= buf_len(&x->body);
+	room_give_body(x);
 	buf_done(&x->body);
 }
 
@@ -96,6 +96,7 @@ static void exchange_over(struct exchange *x)
 	ASSERT(x->hold == HOLD_NONE || x->hold == HOLD_OVER);
 	x->ended = true;
 	x->serve = NULL;
+	room_give(x);
 	list_remove(&x->link);
 	WORKER_COUNT(x->worker, exchanges_open, -1);
 	CRASH_POINT("closed");
@@ -173,6 +174,7 @@ struct exchange *exchange_new(struct conn *c, const struct serve_ops *serve, voi
 	x->serve_ctx = serve_ctx;
 	x->agent_waits_100 = head->expect_continue;
 	x->end = "done";
+	room_init(&x->room, c->place.agent);
 	buf_init(&x->body, c->worker->options->body_max);
 	report_init(&x->report);
 	list_add_tail(&c->worker->exchanges, &x->link);
@@ -198,18 +200,12 @@ bool exchange_body(struct exchange *x, const void *p, size_t n)
 	if (x->ended)
 		return false;
 	ASSERT(x->magic == EXCHANGE_MAGIC && x->step == STEP_BODY);
-	if (!buf_len(&x->body))
-		x->body_account = x->who.flow.account < GATE_ACCOUNTS_MAX ? x->who.flow.account : 0;
-	size_t *all = &x->worker->body_bytes[x->body_account];
-	if (n <= BODIES_MAX && *all <= BODIES_MAX - n && !buf_append(&x->body, p, n)) {
-		*all += n;
-		return true;
-	}
 	if (buf_len(&x->body) + n > x->worker->options->body_max)
 		(void)refuse_because(x, REFUSAL_BODY_TOO_LARGE, "more than %zu bytes (body_max)", x->worker->options->body_max);
-	else
-		(void)refuse_because(x, REFUSAL_BODY_TOO_LARGE, "the open requests of this agent are %zu MiB together, the most that is kept",
-				     *all >> 20);
+	else if (room_grow(x, buf_len(&x->body) + n) && !buf_append(&x->body, p, n))
+		return true;
+	else if (x->refusal.reason == REFUSAL_NONE)
+		(void)refuse_because(x, REFUSAL_OVERLOADED, "no memory for the body");
 	exchange_break(x);
 	return false;
 }

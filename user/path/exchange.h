@@ -14,6 +14,7 @@
 #include "spend/bound.h"
 #include "path/conn.h"
 #include "path/prefix.h"
+#include "path/room.h"
 #include "path/tail.h"
 #include "provider/provider.h"
 #include "spend/cost.h"
@@ -34,6 +35,8 @@ struct serve_ops {
 	void (*abort)(struct exchange *x); /* it will never be: h1 closes, h2 resets */
 	void (*flush)(struct exchange *x); /* write what is queued now */
 	size_t (*queued)(const struct exchange *x);
+	/* It waited for room and takes its body now. NULL = this side cannot keep a body waiting (room.h). */
+	void (*more)(struct exchange *x);
 };
 
 /* What became of the money. Only reserve.c and settle.c move it. */
@@ -68,7 +71,7 @@ struct exchange {
 	uint16_t provider_index;
 	enum endpoint endpoint;
 	struct buf body;
-	uint32_t body_account; /* whose bytes they count as (worker.h) */
+	struct room room; /* what it takes of its agent's share */
 	struct ask ask;
 	struct refusal refusal; /* why, once somebody said no */
 

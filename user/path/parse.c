@@ -9,6 +9,7 @@
 #include "base/crash.h"
 #include "base/str.h"
 #include "path/exchange.h"
+#include "path/room.h"
 #include "path/worker.h"
 
 /* Every request is checked, not just the connection: one TLS name, one host. */
@@ -53,7 +54,7 @@ enum stepped route_run(struct exchange *x)
 				      (long long)r->content_length, x->worker->options->body_max);
 	if (x->endpoint != ENDPOINT_FREE && http_find(r, STR("content-encoding")))
 		return refuse_because(x, REFUSAL_BAD_REQUEST, "a request body with Content-Encoding cannot be priced; send it plain");
-	return STEP_NEXT;
+	return (enum stepped)room_take(x);
 }
 
 /* A form's boundary stands in its header. Two of those could name two boundaries. */

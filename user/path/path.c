@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/gate.h"
 #include "kern/netns.h"
+#include "path/shares.h"
 #include "path/fingerprint.h"
 #include "path/listening.h"
 #include "path/namespaces.h"
@@ -32,6 +34,7 @@ struct path {
 	struct namespaces *namespaces;
 	struct fingerprint_key fingerprints;
 	struct prefix_table *prefixes;
+	struct shares *shares;
 	_Atomic bool stopping, leaving;
 	struct path_inherited own; /* descriptors belong to the listenings */
 	_Atomic int64_t drain_until_ns;
@@ -130,6 +133,35 @@ static int client_tls_open(struct path *p, struct err *e)
 	return ca_client_ctx_new(p->env.ca, extra, &p->client_tls, e);
 }
 
+/* What the daemon needs besides agents' connections: its own files, kept connections to providers, listeners in namespaces. */
+static uint64_t files_reserved(const struct path_options *o, uint64_t files)
+{
+	uint64_t want = 256 + (uint64_t)o->workers * 72 + files / 10;
+
+	return want < files / 2 ? want : files / 2;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+static int shares_open(struct path *p)
+{
+	const struct path_options *o = &p->options;
+	struct rlimit files = { .rlim_cur = 1024 };
+
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	uint64_t room = files.rlim_cur - files_reserved(o, files.rlim_cur);
+	struct share_limit limits[SHARE_COUNT] = {
+		[SHARE_CONNECTIONS] = { o->connections_max && o->connections_max < room ? o->connections_max : room, o->connections_per_agent },
+		/* One body of the largest size always fits into what nobody uses. */
+		[SHARE_BODIES] = { larger(o->bodies_max, 2 * (uint64_t)o->body_max), larger(o->bodies_per_agent, o->body_max) },
+	};
+
+	if (o->connections_max > room)
+		log_warn("egress", "connections_max is %llu, but the limit of open files (%llu) leaves %llu", (unsigned long long)o->connections_max,
+			 (unsigned long long)files.rlim_cur, (unsigned long long)room);
+	return shares_new(limits, o->workers, &p->shares);
+}
+
 int path_start(const struct path_options *o, const struct path_env *env, struct price_list *prices, struct path **ret,
 	       struct err *e)
 {
@@ -149,6 +181,8 @@ int path_start(const struct path_options *o, const struct path_env *env, struct 
 		r = err_set(e, ENOMEM, "egress: no memory");
 	if (!r && fingerprint_key_new(&p->fingerprints))
 		r = err_set(e, EIO, "egress: the kernel gives no random numbers");
+	if (!r && shares_open(p))
+		r = err_set(e, ENOMEM, "egress: no memory");
 	if (!r)
 		r = client_tls_open(p, e);
 	if (!r)
@@ -217,6 +251,7 @@ void path_stop(struct path *p, int64_t drain_ms)
 	tls_ctx_unref(p->client_tls);
 	price_list_unref(p->prices);
 	prefix_free(p->prefixes);
+	shares_free(p->shares);
 	pthread_mutex_destroy(&p->lock);
 	free(p->workers);
 	free(p);
@@ -232,6 +267,12 @@ void path_wake_workers(struct path *p)
 {
 	for (unsigned i = 0; i < p->options.workers; i++)
 		worker_wake(&p->workers[i]);
+}
+
+void path_wake_worker(struct path *p, unsigned index)
+{
+	if (index < p->options.workers)
+		worker_wake(&p->workers[index]);
 }
 
 void path_look(struct path *p, uint64_t agent, int pid)
@@ -287,6 +328,7 @@ void path_count(struct path *p, struct path_counts *ret)
 struct tls_ctx *path_client_tls(struct path *p) { return p->client_tls; }
 const struct fingerprint_key *path_fingerprint_key(struct path *p) { return &p->fingerprints; }
 struct prefix_table *path_prefixes(struct path *p) { return p->prefixes; }
+struct shares *path_shares(struct path *p) { return p->shares; }
 struct listenings *path_listenings(struct path *p) { return &p->listenings; }
 const struct path_options *path_options_of(struct path *p) { return &p->options; }
 const struct path_env *path_env_of(struct path *p) { return &p->env; }

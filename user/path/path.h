@@ -60,6 +60,10 @@ struct path_options {
 	bool http2;
 	size_t body_max;
 	int64_t connect_timeout_ms, response_timeout_ms;
+	/* From a request's first byte to the end of its head, and again to the end of its body; an answer of which nothing is taken. */
+	int64_t request_timeout_ms, stall_timeout_ms;
+	uint64_t connections_max, connections_per_agent; /* connections_max 0 = what the limit of open files leaves */
+	uint64_t bodies_max, bodies_per_agent;           /* bytes; raised to where one body of body_max fits */
 	const char *upstream_ca; /* NULL or "" = system roots only */
 };
 
@@ -126,6 +130,8 @@ struct path_counts {
 	uint64_t upstream_conns, upstream_reused, upstream_failed;
 	uint64_t settled, estimated, overruns;
 	uint64_t input_known; /* holds whose input an earlier request bounds (docs/holds.md) */
+	/* Refused by a bound of shares.h; resting connections closed for newer ones; requests and answers that took too long; accept without descriptors. */
+	uint64_t over_share, shed, slow_requests, stalled, out_of_files;
 	uint64_t namespaces; /* other network namespaces with listeners, now; not of a worker */
 };
 void path_count(struct path *p, struct path_counts *ret);

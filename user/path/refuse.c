@@ -33,6 +33,8 @@ static const struct refusal_row rows[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_PAUSED] = { 402, "Payment Required", false, true, "" },
 	[REFUSAL_RULE] = { 403, "Forbidden", false, true, "" }, /* where waiting helps: 429 (row_of) */
 	[REFUSAL_STOPPED] = { 402, "Payment Required", false, true, "" },
+	[REFUSAL_OVER_SHARE] = { 429, "Too Many Requests", true, false, "purse: %s." },
+	[REFUSAL_SLOW_REQUEST] = { 408, "Request Timeout", true, false, "purse: %s." },
 	[REFUSAL_UNKNOWN_MODEL] = { 400, "Bad Request", false, true,
 		"purse: no price is known for model \"%s\"; a call without a price is refused. Add it to the price list (see `purse prices`)." },
 	[REFUSAL_UNKNOWN_ENDPOINT] = { 403, "Forbidden", false, true,
@@ -159,7 +161,7 @@ static void message_of(const struct refusal *r, char *ret, size_t size)
 
 static bool retry_after(const struct refusal *r, char *ret, size_t size)
 {
-	int64_t s = r->reason == REFUSAL_RULE ? r->retry_s : r->reason == REFUSAL_BUDGET_HELD ? 1 : 0;
+	int64_t s = r->reason == REFUSAL_RULE ? r->retry_s : r->reason == REFUSAL_BUDGET_HELD || r->reason == REFUSAL_OVER_SHARE ? 1 : 0;
 
 	(void)snprintf(ret, size, "%lld", (long long)s);
 	return s > 0;

@@ -14,7 +14,7 @@
 #include "wire/h1.h"
 
 #define IDLE_MS (5 * 60 * 1000)
-#define REQUEST_MS (60 * 1000)  /* longest pause inside a request */
+#define GRACE_MS 5000 /* for watch.c to answer first */
 #define PIPELINED_MAX (64 * 1024)
 #define ANSWERS_MAX 8 /* in one turn: an exchange gives its memory back at the turn's end */
 
@@ -23,6 +23,7 @@ struct h1_server {
 	struct h1 *h1;
 	struct exchange *x; /* the one that is open */
 	bool request_done;  /* its request was read to the end */
+	bool in_head;       /* some of a head was read: it has its own deadline */
 	bool no_body;       /* and had nothing to read behind the head */
 	bool keep, chunked; /* of the answer that is being written */
 	unsigned nanswers;  /* since the last turn of next_request */
@@ -85,10 +86,10 @@ static size_t op_queued(const struct exchange *x)
 	return buf_len(&s->conn->out);
 }
 
-/* An answer runs, or who does not read answers would get further ones. */
+/* An answer runs, its body waits for room, or who does not read answers would get further ones. */
 static bool must_wait(const struct h1_server *s)
 {
-	return (s->x && s->request_done) || s->nanswers >= ANSWERS_MAX || buf_len(&s->conn->out) > CONN_OUT_HIGH;
+	return (s->x && (s->request_done || s->x->step == STEP_ROUTE)) || s->nanswers >= ANSWERS_MAX || buf_len(&s->conn->out) > CONN_OUT_HIGH;
 }
 
 /* From the loop, not from fin: a train of pipelined refusals must not become a stack of calls. */
@@ -144,6 +145,15 @@ static void op_fin(struct exchange *x)
 	conn_set_timeout(c, idle_ms(c->worker));
 	if (buf_len(&c->in))
 		(void)loop_defer(c->worker->loop, next_request, c);
+	else
+		conn_rest(c);
+}
+
+static void op_more(struct exchange *x)
+{
+	struct h1_server *s = x->serve_ctx;
+
+	(void)loop_defer(s->conn->worker->loop, next_request, s->conn);
 }
 
 static void op_abort(struct exchange *x)
@@ -162,16 +172,17 @@ static const struct serve_ops ops = {
 	.abort = op_abort,
 	.flush = op_flush,
 	.queued = op_queued,
+	.more = op_more,
 };
 
 /* ---- requests */
 
-static void answer_bad(struct h1_server *s, const struct err *e)
+static void answer_bad(struct h1_server *s, int status, struct str reason, const char *why)
 {
 	struct conn *c = s->conn;
-	struct http_head head = { .status = 400, .reason = STR("Bad Request"), .length = HTTP_LENGTH_FIXED };
+	struct http_head head = { .status = status, .reason = reason, .length = HTTP_LENGTH_FIXED };
 
-	log_info(c->who.subject, "bad HTTP/1 request to %s: %s", c->sni, e->text);
+	log_info(c->who.subject, "bad HTTP/1 request to %s: %s", c->sni, why);
 	WORKER_COUNT(c->worker, refused, 1);
 	if (s->x) {
 		struct exchange *x = s->x;
@@ -190,9 +201,10 @@ static void begin(struct h1_server *s)
 
 	if (c->worker->draining)
 		return conn_finish(c);
-	s->request_done = s->chunked = false;
+	conn_rouse(c);
+	s->request_done = s->chunked = s->in_head = false;
 	s->no_body = h1_head(s->h1)->length == HTTP_LENGTH_NONE;
-	conn_set_timeout(c, REQUEST_MS);
+	conn_set_timeout(c, c->worker->options->request_timeout_ms + GRACE_MS);
 	x = exchange_new(c, &ops, s, h1_head(s->h1));
 	if (!x) {
 		log_error(c->who.subject, "no memory for an exchange");
@@ -209,7 +221,6 @@ static void take_fact(struct h1_server *s, enum h1_fact fact, struct str body, c
 		return begin(s);
 	case H1_BODY:
 		/* An exchange that is over before its body came has ended this server too (op_head: keep is false). */
-		conn_set_timeout(s->conn, REQUEST_MS);
 		(void)exchange_body(s->x, body.p, body.n);
 		return;
 	case H1_END:
@@ -220,10 +231,19 @@ static void take_fact(struct h1_server *s, enum h1_fact fact, struct str body, c
 		}
 		return;
 	case H1_BAD:
-		return answer_bad(s, e);
+		return answer_bad(s, 400, STR("Bad Request"), e->text);
 	case H1_MORE:
 		return;
 	}
+}
+
+/* From its first byte on a head has as long as a body, however busily it drips. */
+static void head_may_begin(struct h1_server *s)
+{
+	if (s->x || s->in_head || h1_is_idle(s->h1))
+		return;
+	s->in_head = true;
+	conn_set_timeout(s->conn, s->conn->worker->options->request_timeout_ms);
 }
 
 /* Leaves in *in what has to wait. */
@@ -236,7 +256,7 @@ static void h1_feed(struct h1_server *s, struct str *in)
 		struct err e = { 0 };
 		enum h1_fact fact = h1_next(s->h1, in, &body, &e);
 		if (fact == H1_MORE)
-			return;
+			return head_may_begin(s);
 		take_fact(s, fact, body, &e);
 		/* Answered and lingering, or closed: this server is gone. */
 		if (c->closed || c->stage != &stage_h1)
@@ -281,6 +301,8 @@ static void h1_writable(struct conn *c)
 		exchange_drained(s->x);
 	if (buf_len(&c->in))
 		(void)loop_defer(c->worker->loop, next_request, c);
+	else
+		conn_rest(c);
 }
 
 static bool h1_busy(struct conn *c) { return ((struct h1_server *)c->state)->x != NULL; }
@@ -296,6 +318,10 @@ static void h1_timeout(struct conn *c)
 {
 	struct h1_server *s = c->state;
 
+	if (s->in_head) {
+		WORKER_COUNT(c->worker, slow_requests, 1);
+		return answer_bad(s, 408, STR("Request Timeout"), "its head did not come to its end in time (request_timeout)");
+	}
 	if (s->x)
 		log_info(c->who.subject, "connection to %s: no progress, closed", c->sni);
 	conn_close(c);
@@ -335,5 +361,6 @@ void h1_server_begin(struct conn *c)
 	c->state = s;
 	conn_set_stage(c, &stage_h1);
 	conn_set_timeout(c, idle_ms(c->worker));
+	conn_rest(c);
 	h1_readable(c);
 }

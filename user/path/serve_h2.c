@@ -27,6 +27,8 @@ struct h2_stream {
 	struct list link;
 	int32_t id;
 	struct exchange *x;
+	uint64_t seen_sent;  /* of its answer, when it was last looked at */
+	int64_t stalled_ns;  /* boot clock: since when it is the same, with more to send; 0 = it is not */
 };
 
 static int64_t idle_ms(const struct worker *w) { return w->leaving ? WORKER_LEAVE_IDLE_MS : IDLE_MS; }
@@ -163,6 +165,7 @@ static void on_head(void *ctx, int32_t id, struct http_head *head, bool fin)
 		return h2_reset(s->h2, id, REFUSED_STREAM);
 	}
 	list_add_tail(&s->streams, &st->link);
+	conn_rouse(c);
 	/* A connection that came in on the way out: it has this one, and is told before the answer ends. */
 	if (c->worker->leaving)
 		h2_notice(s->h2);
@@ -204,8 +207,10 @@ static void on_closed(void *ctx, int32_t id, bool by_peer_reset)
 	free(st);
 	if (x)
 		exchange_agent_gone(x);
-	if (list_empty(&s->streams))
-		conn_set_timeout(s->conn, idle_ms(s->conn->worker));
+	if (!list_empty(&s->streams))
+		return;
+	conn_set_timeout(s->conn, idle_ms(s->conn->worker));
+	conn_rest(s->conn);
 }
 
 static void on_drain(void *ctx, int32_t id)
@@ -248,7 +253,45 @@ static void h2_readable(struct conn *c)
 	conn_read_soon(c);
 }
 
-static void h2_writable(struct conn *c) { push(c->state); }
+static void h2_writable(struct conn *c)
+{
+	push(c->state);
+	if (!c->closed && c->stage == &stage_h2)
+		conn_rest(c);
+}
+
+/* A client that opens no window for one stream, while others go on. */
+static bool is_stalled(struct h2_server *s, struct h2_stream *st, int64_t now_ns)
+{
+	uint64_t sent = h2_sent(s->h2, st->id);
+	bool moves = sent != st->seen_sent || !h2_queued(s->h2, st->id);
+
+	st->seen_sent = sent;
+	if (moves || !st->stalled_ns)
+		st->stalled_ns = moves ? 0 : now_ns;
+	return st->stalled_ns && now_ns - st->stalled_ns > s->conn->worker->options->stall_timeout_ms * 1000000;
+}
+
+static void h2_look(struct conn *c, int64_t now_ns)
+{
+	struct h2_server *s = c->state;
+	bool any = false;
+
+	list_for_each(pos, &s->streams) {
+		struct h2_stream *st = list_entry(pos, struct h2_stream, link);
+
+		if (!is_stalled(s, st, now_ns))
+			continue;
+		any = true;
+		st->stalled_ns = 0;
+		WORKER_COUNT(c->worker, stalled, 1);
+		log_info(c->who.subject, "stream %d of a connection to %s reset: nothing of the answer was taken for %lld s (stall_timeout)", st->id,
+			 c->sni, (long long)(c->worker->options->stall_timeout_ms / 1000));
+		h2_reset(s->h2, st->id, INTERNAL_ERROR);
+	}
+	if (any)
+		push(s);
+}
 
 /* A stream is there until its last byte was pulled. */
 static bool h2_busy(struct conn *c) { return !list_empty(&((struct h2_server *)c->state)->streams); }
@@ -298,6 +341,7 @@ const struct stage stage_h2 = {
 	.timeout = h2_timeout,
 	.goodbye = h2_timeout,
 	.leaving = h2_leaving,
+	.look = h2_look,
 	.close = h2_closed,
 	.busy = h2_busy,
 };
@@ -314,6 +358,7 @@ void h2_server_begin(struct conn *c)
 	c->state = s;
 	conn_set_stage(c, &stage_h2);
 	conn_set_timeout(c, idle_ms(c->worker));
+	conn_rest(c);
 	push(s);
 	if (!c->closed && c->stage == &stage_h2)
 		h2_readable(c);

@@ -35,6 +35,7 @@ struct splice {
 	int fd;
 	struct loop_io *io;
 	struct flow_pipe up, down;
+	bool has_connection; /* a second one of its agent's share */
 	char host[256];
 };
 
@@ -47,6 +48,8 @@ static void splice_close_state(struct conn *c)
 	loop_io_free(s->io);
 	if (s->fd >= 0)
 		close(s->fd);
+	if (s->has_connection)
+		share_give(c->place.agent, SHARE_CONNECTIONS, 1);
 	buf_done(&s->up.queued);
 	buf_done(&s->down.queued);
 	free(s);
@@ -193,6 +196,19 @@ static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n
 	splice_dial(s, addrs, n);
 }
 
+static bool take_connection(struct splice *s)
+{
+	struct conn *c = s->conn;
+	unsigned wake;
+
+	s->has_connection = share_take_place(c->place.agent, &wake);
+	if (s->has_connection)
+		path_wake_worker(c->worker->path, wake);
+	else
+		accept_tell_share(c->worker, c->place.agent, &c->who);
+	return s->has_connection;
+}
+
 void splice_begin(struct conn *c, const char *host)
 {
 	struct splice *s = calloc(1, sizeof *s);
@@ -207,6 +223,8 @@ void splice_begin(struct conn *c, const char *host)
 	conn_set_stage(c, &stage_splice);
 	conn_set_timeout(c, c->worker->options->connect_timeout_ms * 2);
 	conn_read_more(c, false);
+	if (!take_connection(s))
+		return conn_close(c);
 
 	if (!host[0]) {
 		struct sockaddr_storage to = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);

@@ -38,7 +38,8 @@ static void handshake_step(struct conn *c)
 	case TLS_WANT_READ:
 		return;
 	case TLS_WANT_WRITE:
-		c->tls_wants_write = true;
+		/* What the client sends meanwhile waits, or it would wake us without end. */
+		c->tls_wants_write = c->read_wants_write = true;
 		return;
 	case TLS_FAILED:
 		return handshake_failed(c, &e);

@@ -122,12 +122,15 @@ static void link_to_pool(struct link *l)
 		link_free(list_entry(pool->idle.prev, struct link, idle));
 }
 
-/* Anything readable on an idle link is its end (or session tickets, which tls_read takes without giving bytes). */
+/*
+ * Anything readable on an idle link is its end (or session tickets, which tls_read takes without giving bytes). One that asks for an answer
+ * inside TLS and does not take it (key updates against a full socket) is no use either: what it sent would wake us without end.
+ */
 static bool link_is_quiet(struct link *l)
 {
 	char byte;
 
-	return tls_read(l->tls, &byte, 1) == -EAGAIN;
+	return tls_read(l->tls, &byte, 1) == -EAGAIN && tls_blocked_on(l->tls) == TLS_WANT_READ;
 }
 
 static struct link *link_from_pool(struct upstreams *pool, const char *host, uint16_t port)
@@ -403,7 +406,7 @@ static void dial_addresses(struct upstream *up, const struct sockaddr_storage *a
 {
 	struct worker *w = up->pool->worker;
 
-	if (dial_start(w->loop, addrs, n, w->options->connect_timeout_ms, connected, up, &up->dial))
+	if (dial_start(w->loop, -1, addrs, n, w->options->connect_timeout_ms, connected, up, &up->dial))
 		upstream_failed(up, REFUSAL_UPSTREAM_UNREACHABLE, "no memory");
 }
 

@@ -13,12 +13,9 @@
 #include "path/money.h"
 #include "path/roll.h"
 
-/* From the request's head to the end of its body. An agent is on this machine: what takes longer is no upload. */
-#define BODY_NS INT64_C(120000000000)
-
 static bool body_is_late(const struct exchange *x, int64_t now)
 {
-	return x->step == STEP_BODY && now - x->started_ns > BODY_NS;
+	return x->step == STEP_BODY && now - x->started_ns > x->worker->options->request_timeout_ms * 1000000;
 }
 
 static bool was_read_long_enough(const struct exchange *x, int64_t now)
@@ -30,8 +27,9 @@ static bool was_read_long_enough(const struct exchange *x, int64_t now)
 static const char *due(struct exchange *x, int64_t now)
 {
 	if (body_is_late(x, now)) {
-		(void)refuse_because(x, REFUSAL_BAD_REQUEST, "the body did not come to its end within %lld s",
-				     (long long)(BODY_NS / 1000000000));
+		WORKER_COUNT(x->worker, slow_requests, 1);
+		(void)refuse_because(x, REFUSAL_SLOW_REQUEST, "the body did not come to its end within %lld s (request_timeout)",
+				     (long long)(x->worker->options->request_timeout_ms / 1000));
 		return "late";
 	}
 	if (x->step != STEP_FORWARD)

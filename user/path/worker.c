@@ -14,13 +14,16 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "path/shares.h"
 #include "path/conn.h"
 #include "path/exchange.h"
 #include "path/listening.h"
 #include "path/names.h"
+#include "path/room.h"
 #include "path/upstream.h"
 
 #define TICK_MS 200
+#define LOOK_NS INT64_C(1000000000)
 
 static void drain_begin(struct worker *w)
 {
@@ -104,11 +107,21 @@ void worker_wake(struct worker *w)
 		loop_wake_send(w->wake);
 }
 
+/* Places that went to newer connections of the same agent, on whichever worker these are. */
+static void shed_chosen(struct worker *w)
+{
+	struct place *p;
+
+	while ((p = shares_chosen(path_shares(w->path), w->index)))
+		conn_shed(list_entry(p, struct conn, place));
+}
+
 static void woken(void *ctx)
 {
 	struct worker *w = ctx;
 
 	take_stops(w);
+	shed_chosen(w);
 	if (!path_is_stopping(w->path, &w->drain_until_ns)) {
 		if (path_is_leaving(w->path) && !w->leaving)
 			leave_begin(w);
@@ -129,6 +142,11 @@ static void ticked(void *ctx)
 	atomic_store_explicit(&w->turned_ns, now, memory_order_relaxed);
 	upstreams_prune(w->upstreams, now);
 	watch_tick(w);
+	room_tick(w, now);
+	if (now - w->looked_ns >= LOOK_NS) {
+		w->looked_ns = now;
+		conns_look(w, now);
+	}
 	if (w->draining)
 		drain_step(w);
 	else if (w->leaving)
@@ -149,7 +167,6 @@ static void worker_free_parts(struct worker *w)
 	names_free(w->names);
 	json_free(w->json);
 	free(w->scratch);
-	free(w->body_bytes);
 	free(w->stops);
 	w->stops = NULL;
 	w->nstops = 0;
@@ -173,8 +190,6 @@ static int worker_make_parts(struct worker *w)
 	if (!r)
 		r = upstreams_new(w, &w->upstreams);
 	if (!r && !(w->json = json_new()))
-		r = -ENOMEM;
-	if (!r && !(w->body_bytes = calloc(GATE_ACCOUNTS_MAX, sizeof *w->body_bytes)))
 		r = -ENOMEM;
 	if (!r && !(w->scratch = calloc(1, WORKER_SCRATCH + JSON_PADDING)))
 		r = -ENOMEM;
@@ -202,6 +217,7 @@ int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e
 	(void)pthread_mutex_init(&w->stop_lock, NULL);
 	list_init(&w->conns);
 	list_init(&w->exchanges);
+	list_init(&w->waiting);
 	list_init(&w->listens);
 	atomic_store(&w->turned_ns, clock_boot_ns());
 

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "path/path.h"
 
+struct shares;
 struct fingerprint_key;
 struct json;
 struct loop;
@@ -23,8 +24,6 @@ struct tls_ctx;
 struct upstreams;
 
 #define WORKER_SCRATCH (64 * 1024)
-/* Bodies that a worker keeps for one account at a time: an agent that opens many large requests must not take all memory. */
-#define BODIES_MAX (256 * (size_t)1024 * 1024)
 
 /* After a hand-over: for the next request on a connection that is kept alive. */
 #define WORKER_LEAVE_IDLE_MS 10000
@@ -50,8 +49,10 @@ struct worker {
 	struct upstreams *upstreams;
 
 	struct list conns;     /* struct conn, all open ones */
-	size_t *body_bytes;    /* of request bodies that are kept, by account: GATE_ACCOUNTS_MAX */
 	struct list exchanges; /* struct exchange, all open ones, also those whose agent is gone */
+	struct list waiting;   /* struct exchange by room.waiting: for memory */
+	int64_t looked_ns;     /* boot clock: when connections were last looked over */
+	int64_t told_files_ns; /* boot clock: when it was last told that descriptors are used up */
 	bool leaving; /* handed over: takes no connections, keeps none alive */
 	_Atomic bool is_over; /* and has none left */
 	bool draining;
@@ -84,6 +85,8 @@ const struct fingerprint_key *path_fingerprint_key(struct path *p);
 struct prefix_table *path_prefixes(struct path *p);
 struct listenings *path_listenings(struct path *p);
 void path_wake_workers(struct path *p);
+void path_wake_worker(struct path *p, unsigned index); /* SHARES_NOBODY ok */
+struct shares *path_shares(struct path *p);
 bool path_is_leaving(struct path *p);
 bool path_is_stopping(struct path *p, int64_t *ret_drain_until_ns);
 /* The provider that owns this host name, and its index. NULL = not an LLM name. */

@@ -27,6 +27,8 @@ static const char *const types[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_TIMEOUT] = "server_error",
 	[REFUSAL_RULE] = "rate_limit_exceeded",
 	[REFUSAL_STOPPED] = "server_error",
+	[REFUSAL_OVER_SHARE] = "rate_limit_exceeded",
+	[REFUSAL_SLOW_REQUEST] = "invalid_request_error",
 };
 
 static const char *type_of(const struct refusal *why)

@@ -29,6 +29,8 @@ static const struct row rows[REFUSAL_REASON_COUNT] = {
 	[REFUSAL_UPSTREAM_TIMEOUT] = { "upstream_timeout", false },
 	[REFUSAL_RULE] = { "rule", false },
 	[REFUSAL_STOPPED] = { "stopped", false },
+	[REFUSAL_OVER_SHARE] = { "over_share", false },
+	[REFUSAL_SLOW_REQUEST] = { "slow_request", false },
 };
 
 static const char *const window_words[WINDOW_COUNT] = {

@@ -43,6 +43,7 @@ struct h2_stream {
 	size_t unconsumed;          /* body bytes that were told and not given back */
 	size_t discarded;
 	struct buf queued;          /* answer body */
+	uint64_t sent;              /* of it */
 };
 
 struct h2 {
@@ -487,6 +488,7 @@ static ssize_t read_queued(nghttp2_session *session, int32_t id, uint8_t *to, si
 	if (take) {
 		memcpy(to, buf_ptr(&st->queued), take);
 		buf_consume(&st->queued, take);
+		st->sent += take;
 	}
 	if (!buf_len(&st->queued)) {
 		buf_shrink(&st->queued);
@@ -611,6 +613,13 @@ int h2_body(struct h2 *h, int32_t id, const void *p, size_t n, bool fin)
 		return 0;
 	st->deferred = false;
 	return nghttp2_session_resume_data(h->session, id) ? -EPROTO : 0;
+}
+
+uint64_t h2_sent(const struct h2 *h, int32_t id)
+{
+	const struct h2_stream *st = stream_find(h, id);
+
+	return st ? st->sent : 0;
 }
 
 size_t h2_queued(const struct h2 *h, int32_t id)

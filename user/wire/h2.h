@@ -54,7 +54,8 @@ bool h2_wants_close(const struct h2 *h); /* nothing left to read or write */
 int h2_answer(struct h2 *h, int32_t stream, const struct http_head *head, bool fin);
 int h2_interim(struct h2 *h, int32_t stream, int status); /* 1xx */
 int h2_body(struct h2 *h, int32_t stream, const void *p, size_t n, bool fin); /* copies */
-size_t h2_queued(const struct h2 *h, int32_t stream); /* answer bytes not yet pulled */
+size_t h2_queued(const struct h2 *h, int32_t stream);   /* answer bytes not yet pulled */
+uint64_t h2_sent(const struct h2 *h, int32_t stream);  /* and those that were, all in all */
 void h2_reset(struct h2 *h, int32_t stream, uint32_t error_code);
 /* Request body bytes are dealt with. What a stream that ended still owed is given back by itself. */
 void h2_consumed(struct h2 *h, int32_t stream, size_t n);

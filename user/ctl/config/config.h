@@ -107,7 +107,9 @@ struct config {
 	} capture_ports;
 	int64_t others; /* enum config_others */
 	int64_t heartbeat_stale_ns, connect_timeout_ns, response_timeout_ns;
-	int64_t body_max_bytes;
+	int64_t request_timeout_ns, stall_timeout_ns;
+	int64_t body_max_bytes, bodies_max_bytes, bodies_per_agent_bytes;
+	int64_t connections_max, connections_per_agent; /* connections_max 0 = what the limit of open files leaves */
 	struct config_texts nat64_prefixes; /* as written */
 	struct addr_net *nat64; /* the same */
 	const char *upstream_ca; /* "" = system roots only */
