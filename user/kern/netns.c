@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
+
 #include "base/cleanup.h"
 #include "kern/cgroup.h"
 #include "kern/gate_inside.h"
@@ -204,14 +206,21 @@ static int listen_on(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
 	return 0;
 }
 
+static int cookie_of(int fd, uint64_t *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) < 0 ? -errno : 0;
+}
+
 static int ask_here(uint64_t *ret_cookie, bool *ret_loopback_is_up)
 {
 	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct ifreq lo = { .ifr_name = "lo" };
-	socklen_t len = sizeof(*ret_cookie);
+	int r = fd < 0 ? -errno : cookie_of(fd, ret_cookie);
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &len) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	*ret_loopback_is_up = ioctl(fd, SIOCGIFFLAGS, &lo) == 0 && (lo.ifr_flags & IFF_UP);
 	return 0;
 }
@@ -235,31 +244,78 @@ static int listen_here(bool is_abroad, uint16_t port, struct netns_listener *l)
 	return 0;
 }
 
+/* ---- going there */
+
 struct visit {
-	struct netns_listener *l;
 	int ns, result;
-	uint16_t port;
+	int (*do_there)(void *ctx);
+	void *ctx;
 };
 
 static void *visit_run(void *arg)
 {
 	struct visit *v = arg;
 
-	v->result = setns(v->ns, CLONE_NEWNET) < 0 ? -errno : listen_here(true, v->port, v->l);
+	v->result = setns(v->ns, CLONE_NEWNET) < 0 ? -errno : v->do_there(v->ctx);
 	return NULL;
 }
 
-int netns_listen(int ns, uint16_t port, struct netns_listener *l)
+/* What do_there answered, or a negative errno of the way there. */
+static int visit(int ns, int (*do_there)(void *ctx), void *ctx)
 {
-	struct visit v = { .l = l, .ns = ns, .port = port };
+	struct visit v = { .ns = ns, .do_there = do_there, .ctx = ctx };
 	pthread_t thread;
-
-	if (ns < 0)
-		return listen_here(false, port, l);
 	int r = pthread_create(&thread, NULL, visit_run, &v);
 
 	if (r)
 		return -r;
 	(void)pthread_join(thread, NULL);
 	return v.result;
+}
+
+struct listen_request {
+	struct netns_listener *l;
+	uint16_t port;
+};
+
+static int listen_there(void *ctx)
+{
+	const struct listen_request *r = ctx;
+
+	return listen_here(true, r->port, r->l);
+}
+
+int netns_listen(int ns, uint16_t port, struct netns_listener *l)
+{
+	struct listen_request r = { .l = l, .port = port };
+
+	return ns < 0 ? listen_here(false, port, l) : visit(ns, listen_there, &r);
+}
+
+static int socket_here(void *family)
+{
+	int fd = socket(*(int *)family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int netns_socket(int like, int family)
+{
+	uint64_t here, there;
+	CLEANUP_CLOSE int fd = socket_here(&family);
+
+	if (fd < 0)
+		return fd;
+	int r = cookie_of(fd, &here);
+
+	if (!r)
+		r = cookie_of(like, &there);
+	if (r < 0)
+		return r;
+	if (here == there)
+		return TAKE_FD(fd);
+
+	CLEANUP_CLOSE int ns = ioctl(like, SIOCGSKNS); /* Linux 4.10 */
+
+	return ns < 0 ? -errno : visit(ns, socket_here, &family);
 }

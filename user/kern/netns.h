@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * netns.h: network namespaces that are not ours: which ones the agents' processes are in, and listening sockets inside of them. A socket
+ * netns.h: network namespaces that are not ours: which ones the agents' processes are in, and sockets inside of them. A socket
  * belongs to the namespace in which it was made, whoever uses it: it is made there by a helper thread (setns moves one thread
  * only), which then ends. Who listens where, and for how long, is not decided here.
  *
@@ -55,5 +55,11 @@ struct netns_listener {
  * that cannot be had there is no error: no ::1, or a loopback device that is down (ENETDOWN; in another namespace only). Negative errno: nothing could be asked there.
  */
 int netns_listen(int ns, uint16_t port, struct netns_listener *l);
+
+/*
+ * A TCP socket (non-blocking, close-on-exec) in the namespace of the socket `like`: what it dials goes by that namespace's routes and
+ * rules. Some 50 us where that is not ours. The descriptor or a negative errno.
+ */
+int netns_socket(int like, int family);
 
 #endif

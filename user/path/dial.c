@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "kern/netns.h"
 
 #define DIAL_ADDRS_MAX 8
 
@@ -22,7 +23,7 @@ struct dial {
 	struct sockaddr_storage addrs[DIAL_ADDRS_MAX];
 	unsigned n, next;
 	int64_t deadline_ns;
-	int fd;
+	int like, fd;
 	struct loop_io *io;
 	struct loop_timer *timer;
 	dial_fn fn;
@@ -90,9 +91,12 @@ static int dial_open(struct dial *d, const struct sockaddr_storage *to)
 	socklen_t len = to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	int one = 1;
 
-	d->fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (d->like >= 0)
+		d->fd = netns_socket(d->like, to->ss_family);
+	else if ((d->fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
+		d->fd = -errno;
 	if (d->fd < 0)
-		return -errno;
+		return d->fd;
 	(void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	if (connect(d->fd, (const struct sockaddr *)to, len) && errno != EINPROGRESS)
 		return -errno;
@@ -130,13 +134,14 @@ static void dial_begin(void *ctx)
 	dial_try(d);
 }
 
-int dial_start(struct loop *l, const struct sockaddr_storage *addrs, unsigned n, int64_t timeout_ms, dial_fn fn,
+int dial_start(struct loop *l, int like, const struct sockaddr_storage *addrs, unsigned n, int64_t timeout_ms, dial_fn fn,
 	       void *ctx, struct dial **ret)
 {
 	struct dial *d = calloc(1, sizeof *d);
 	if (!d)
 		return -ENOMEM;
 	d->loop = l;
+	d->like = like;
 	d->fd = -1;
 	d->n = n < DIAL_ADDRS_MAX ? n : DIAL_ADDRS_MAX;
 	memcpy(d->addrs, addrs, d->n * sizeof *addrs);

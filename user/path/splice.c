@@ -180,7 +180,7 @@ static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, 
 			 s->host[0] ? s->host : "the address asked for");
 		return conn_close(c);
 	}
-	if (dial_start(c->worker->loop, good, ngood, c->worker->options->connect_timeout_ms, connected, s, &s->dial))
+	if (dial_start(c->worker->loop, c->fd, good, ngood, c->worker->options->connect_timeout_ms, connected, s, &s->dial))
 		conn_close(c);
 }
 

@@ -72,7 +72,7 @@ static void second_address_is_tried(void **state)
 
 	world_open(&w);
 	struct sockaddr_storage addrs[] = { w.dead, w.listening };
-	assert_int_equal(dial_start(w.loop, addrs, 2, 2000, dialled, &w, &d), 0);
+	assert_int_equal(dial_start(w.loop, -1, addrs, 2, 2000, dialled, &w, &d), 0);
 	assert_int_equal(w.calls, 0); /* never inside dial_start */
 	loop_run(w.loop);
 	assert_true(w.fd >= 0);
@@ -86,7 +86,7 @@ static void all_dead_says_why(void **state)
 	struct dial *d;
 
 	world_open(&w);
-	assert_int_equal(dial_start(w.loop, &w.dead, 1, 2000, dialled, &w, &d), 0);
+	assert_int_equal(dial_start(w.loop, -1, &w.dead, 1, 2000, dialled, &w, &d), 0);
 	loop_run(w.loop);
 	assert_int_equal(w.fd, -1);
 	assert_non_null(strstr(w.error, "refused"));
@@ -102,7 +102,7 @@ static void a_cancelled_dial_is_silent(void **state)
 	struct loop_timer *t;
 
 	world_open(&w);
-	assert_int_equal(dial_start(w.loop, &w.listening, 1, 2000, dialled, &w, &d), 0);
+	assert_int_equal(dial_start(w.loop, -1, &w.listening, 1, 2000, dialled, &w, &d), 0);
 	dial_cancel(d);
 	assert_int_equal(loop_timer_new(w.loop, stop, w.loop, &t), 0);
 	loop_timer_set(t, 30);
@@ -133,13 +133,13 @@ static void a_name_is_resolved_then_cached(void **state)
 	world_open(&w);
 	assert_int_equal(names_new(w.loop, &names), 0);
 	for (uint16_t port = 1; port <= 2; port++) {
-		assert_int_equal(names_get(names, "localhost", port, named, &w, &wait), 0);
+		assert_int_equal(names_get(names, NAMES_OURS, "localhost", port, named, &w, &wait), 0);
 		loop_run(w.loop);
 		assert_true(w.naddrs > 0);
 		assert_int_equal(((struct sockaddr_in *)&w.listening)->sin_port, htons(port));
 	}
 	assert_int_equal(w.calls, 2);
-	assert_int_equal(names_get(names, "no-such-name.invalid", 1, named, &w, &wait), 0);
+	assert_int_equal(names_get(names, NAMES_OURS, "no-such-name.invalid", 1, named, &w, &wait), 0);
 	loop_run(w.loop);
 	assert_int_equal(w.naddrs, 0);
 	assert_true(w.error[0]);
