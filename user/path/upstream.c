@@ -406,7 +406,7 @@ static void dial_addresses(struct upstream *up, const struct sockaddr_storage *a
 {
 	struct worker *w = up->pool->worker;
 
-	if (dial_start(w->loop, addrs, n, w->options->connect_timeout_ms, connected, up, &up->dial))
+	if (dial_start(w->loop, -1, addrs, n, w->options->connect_timeout_ms, connected, up, &up->dial))
 		upstream_failed(up, REFUSAL_UPSTREAM_UNREACHABLE, "no memory");
 }
 
