@@ -87,11 +87,15 @@ int replay_begin(struct budget *b, struct ledger *l, int64_t now_ns, struct err 
 {
 	if (now_ns < 0)
 		return err_set(e, EINVAL, "the clock stands before 1970; set it");
+	int64_t newest = 0;
+	uint64_t last_id = 0;
 	int r = settle_power_cut(b, l, e);
 
+	if (r == 0)
+		r = ledger_newest(l, &last_id, &newest, e);
 	if (r < 0)
 		return r;
-	int64_t newest = ledger_newest_start_ns(l), seen = newest > now_ns ? newest : now_ns;
+	int64_t seen = newest > now_ns ? newest : now_ns;
 
 	if (newest > now_ns + CLOCK_DOUBT_NS) {
 		log_warn("ledger", "the newest call began %lld hours from now: the clock was wrong then or is now; windows follow the clock",
@@ -101,7 +105,7 @@ int replay_begin(struct budget *b, struct ledger *l, int64_t now_ns, struct err 
 		log_warn("ledger", "the clock is %lld s behind the newest call; windows wait until it has caught up",
 			 (long long)((newest - now_ns) / NS_PER_S));
 	}
-	budget_seed(b, ledger_max_call_id(l), seen);
+	budget_seed(b, last_id, seen);
 	return 0;
 }
 
@@ -371,18 +375,22 @@ static int settle_orphans(struct budget *b, struct ledger *l, struct replay_coun
 	counts->kept = budget_keep_holds(b);
 	size_t n = budget_orphans(b, NULL, 0);
 	struct orphan *orphans = calloc(n ? n : 1, sizeof(*orphans));
+	int is_known = 0;
 
 	if (!orphans)
 		return err_set(e, ENOMEM, "calls in flight: out of memory");
 	(void)budget_orphans(b, orphans, n);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && is_known >= 0; i++) {
 		const struct orphan *o = &orphans[i];
 		bool was_charged = o->hold.state == GATE_HOLD_CHARGED;
 		nanousd cost = was_charged ? o->hold.cost_nanousd : o->hold.amount_nanousd;
-		bool is_known = ledger_has_call(l, o->hold.call_id);
 
+		/* Taken for unknown it would count twice: by its slot and by its row. */
+		is_known = ledger_has_call(l, o->hold.call_id, e);
+		if (is_known < 0)
+			continue;
 		budget_adopt(b, o->slot, cost, is_known);
-		counts->orphans_known += is_known;
+		counts->orphans_known += (size_t)is_known;
 		if (is_known)
 			continue;
 		counts->orphans_sent += !was_charged;
@@ -391,7 +399,7 @@ static int settle_orphans(struct budget *b, struct ledger *l, struct replay_coun
 		queue_row(l, o, cost);
 	}
 	free(orphans);
-	return 0;
+	return is_known < 0 ? is_known : 0;
 }
 
 void replay_abandoned(struct budget *b, struct ledger *l, uint32_t owner, struct replay_counts *ret)

@@ -135,9 +135,8 @@ int ledger_spent_between(struct ledger *l, const char *account, int64_t from_s, 
 /* The same by provider and model (as asked), for limits on models; a day that was pruned counts where it lies within as a whole. */
 int ledger_models_between(struct ledger *l, const char *account, int64_t from_s, int64_t to_s,
 			  void (*fn)(void *ctx, const char *provider, const char *model, nanousd cost), void *ctx, struct err *e);
-bool ledger_has_call(struct ledger *l, uint64_t call_id);
-uint64_t ledger_max_call_id(struct ledger *l);
-int64_t ledger_newest_start_ns(struct ledger *l); /* 0 = no call yet */
+int ledger_has_call(struct ledger *l, uint64_t call_id, struct err *e); /* 1, 0, negative errno: not known, which is not "no" */
+int ledger_newest(struct ledger *l, uint64_t *ret_call_id, int64_t *ret_start_ns, struct err *e); /* the highest of each; 0 = no call yet */
 
 /*
  * Where each account that ever was stands or last stood in the tree: money spent by one that was removed goes on counting in what was

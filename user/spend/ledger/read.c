@@ -28,10 +28,10 @@ static int ask(struct ledger *l, enum ledger_stmt s, const struct db_value *valu
 		r = db_next(db, s);
 		if (r == 1)
 			*ret = db_i64(db, s, 0);
-		if (r < 0)
-			(void)err_set(e, -r, "ledger %s: cannot be read: %s", ledger_path(l), db_error(db));
-		db_end(db, s);
 	}
+	if (r < 0)
+		(void)err_set(e, -r, "ledger %s: cannot be read: %s", ledger_path(l), db_error(db));
+	db_end(db, s);
 	ledger_reader_unlock(l, r < 0 && r != -EBUSY);
 	return r;
 }
@@ -41,28 +41,26 @@ int ledger_spent(struct ledger *l, const char *account, int64_t from_s, nanousd 
 	return ledger_spent_between(l, account, from_s, INT64_MAX, ret, e);
 }
 
-bool ledger_has_call(struct ledger *l, uint64_t call_id)
+int ledger_has_call(struct ledger *l, uint64_t call_id, struct err *e)
 {
 	const struct db_value values[] = { DB_I(call_id) };
 	int64_t one = 0;
 
-	return ask(l, DB_HAS_CALL, values, 1, &one, NULL) == 1;
+	return ask(l, DB_HAS_CALL, values, 1, &one, e);
 }
 
-uint64_t ledger_max_call_id(struct ledger *l)
+int ledger_newest(struct ledger *l, uint64_t *ret_call_id, int64_t *ret_start_ns, struct err *e)
 {
-	int64_t id = 0;
+	int64_t id = 0, ns = 0;
+	int r = ask(l, DB_MAX_CALL, NULL, 0, &id, e);
 
-	(void)ask(l, DB_MAX_CALL, NULL, 0, &id, NULL);
-	return (uint64_t)id;
-}
-
-int64_t ledger_newest_start_ns(struct ledger *l)
-{
-	int64_t ns = 0;
-
-	(void)ask(l, DB_NEWEST_START, NULL, 0, &ns, NULL);
-	return ns;
+	if (r >= 0)
+		r = ask(l, DB_NEWEST_START, NULL, 0, &ns, e);
+	if (r < 0)
+		return r;
+	*ret_call_id = (uint64_t)id;
+	*ret_start_ns = ns;
+	return 0;
 }
 
 /* ---- listings on a connection of their own */

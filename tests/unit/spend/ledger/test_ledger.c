@@ -169,10 +169,14 @@ static void a_row_comes_back_as_it_went_in(void **state)
 	assert_int_equal(got.n, 1);
 	c.slot = 0; /* not kept */
 	assert_memory_equal(&got.rows[0].call, &c, sizeof(c));
-	assert_true(ledger_has_call(p.l, c.call_id));
-	assert_false(ledger_has_call(p.l, c.call_id + 1));
-	assert_int_equal(ledger_max_call_id(p.l), c.call_id);
-	assert_int_equal(ledger_newest_start_ns(p.l), c.started_ns);
+	assert_int_equal(ledger_has_call(p.l, c.call_id, NULL), 1);
+	assert_int_equal(ledger_has_call(p.l, c.call_id + 1, NULL), 0);
+	uint64_t last;
+	int64_t newest_ns;
+
+	assert_int_equal(ledger_newest(p.l, &last, &newest_ns, NULL), 0);
+	assert_int_equal(last, c.call_id);
+	assert_int_equal(newest_ns, c.started_ns);
 	assert_int_equal(ledger_queued(p.l), 0);
 	place_done(&p);
 }
@@ -183,8 +187,12 @@ static void an_empty_ledger_says_nothing(void **state)
 	struct rows got = { .n = 0 };
 
 	place_init(&p);
-	assert_int_equal(ledger_max_call_id(p.l), 0);
-	assert_int_equal(ledger_newest_start_ns(p.l), 0);
+	uint64_t last = 1;
+	int64_t newest_ns = 1;
+
+	assert_int_equal(ledger_newest(p.l, &last, &newest_ns, NULL), 0);
+	assert_int_equal(last, 0);
+	assert_int_equal(newest_ns, 0);
 	assert_int_equal(spent(&p, "a", 0), 0);
 	assert_int_equal(ledger_read(p.l, &(struct ledger_query){ 0 }, collect, &got, NULL), 0);
 	assert_int_equal(got.n, 0);
@@ -579,7 +587,7 @@ static void one_moment_is_one_moment(void **state)
 	assert_true(wait_for(&p.seen->n, 2, 5));
 	assert_int_equal(ledger_view_has_call(v, 1), 1);
 	assert_int_equal(ledger_view_has_call(v, 2), 0);
-	assert_true(ledger_has_call(p.l, 2));
+	assert_int_equal(ledger_has_call(p.l, 2, NULL), 1);
 	ledger_view_close(v);
 	ledger_view_close(NULL);
 	place_done(&p);
@@ -944,11 +952,13 @@ static void killed_at_any_time_nothing_durable_is_lost(void **state)
 		assert_true(WIFSIGNALED(status));
 		place_open(&p);
 		for (uint32_t i = 0; i < atomic_load(&shared->n); i++)
-			assert_true(ledger_has_call(p.l, shared->slots[i]));
+			assert_int_equal(ledger_has_call(p.l, shared->slots[i], NULL), 1);
 		is_clean(&p);
 		/* All rows up to the last, no holes: rows go in in order. */
-		uint64_t last = ledger_max_call_id(p.l);
+		uint64_t last;
+		int64_t newest_ns;
 
+		assert_int_equal(ledger_newest(p.l, &last, &newest_ns, NULL), 0);
 		assert_int_equal(spent(&p, "a", 0) + spent(&p, "b", 0), (nanousd)(last * (last + 1) / 2));
 		first = last + 1;
 		assert_int_equal(ledger_close(p.l), 0);

@@ -3,6 +3,8 @@
  * The power goes at every single write, sync and truncation of database and log, and of what was not synced some is kept, some torn, some
  * lost (seeded; PURSE_SEEDS=50: so many times each). After each: the ledger opens, adds up, has every call that was called durable and every hold that was written ahead.
  */
+#include <errno.h>
+
 #include "simvfs.c"
 
 #include "base/log.h"
@@ -281,10 +283,43 @@ static void nothing_acknowledged_is_lost(void **state)
 	scratch_free(dir);
 }
 
+/* At a start: a call that has a row and a slot would count twice, and ids would be given again. */
+static void what_cannot_be_read_is_not_taken_for_none(void **state)
+{
+	char *dir = scratch_new();
+	struct run r;
+	uint64_t last = 77;
+	int64_t newest_ns = 77;
+	struct err e = { "" };
+	int answers[2] = { 0, 0 };
+
+	log_set_level((enum log_level)(LOG_LEVEL_ERROR + 1));
+	assert_true(begin(&r, dir, 1, 0));
+	hold(&r, 1);
+	end(&r, 1);
+	assert_true(step(&r));
+	for (uint64_t at = 1; at <= 30; at++) {
+		assert_int_equal(ledger_close(r.l), 0);
+		assert_int_equal(ledger_open_stepped(r.path, &calls, &r, &r.l, &e), 0);
+		simdisk_fault(r.disk, SIMDISK_READ_EIO, at, 1);
+		int has = ledger_has_call(r.l, 1, &e), newest = has == 1 ? ledger_newest(r.l, &last, &newest_ns, &e) : -EIO;
+
+		assert_true(has == 1 || has < 0);
+		assert_true(newest < 0 || (newest == 0 && last == 1 && newest_ns == (T0 + 400) * S));
+		answers[newest == 0]++;
+		simdisk_fault(r.disk, SIMDISK_READ_EIO, 0, 0);
+	}
+	assert_true(answers[0] > 0 && answers[1] > 0);
+	assert_int_equal(ledger_close(r.l), 0);
+	simdisk_free(r.disk);
+	scratch_free(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_acknowledged_is_lost),
+		cmocka_unit_test(what_cannot_be_read_is_not_taken_for_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
