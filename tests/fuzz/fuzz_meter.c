@@ -51,7 +51,7 @@ static void run(const uint8_t *how, uint32_t cuts, struct str in, struct outcome
 	buf_init(&o->edited, 1 << 24);
 	report_init(&o->report);
 	m = meter_new(provider_at(how[0] % rows), ENDPOINT_OPENAI_CHAT + how[0] / rows % (ENDPOINT_COUNT - ENDPOINT_OPENAI_CHAT), &ask, json, &head,
-		      BODY_MAX, &o->report);
+		      BODY_MAX, NULL, &o->report);
 	MUST(m);
 	o->edits = meter_edits(m);
 	while (in.n) {

@@ -103,7 +103,7 @@ static void up_head(void *ctx, struct http_head *head)
 	http_drop(head, STR("alt-svc"));
 	if (x->endpoint != ENDPOINT_FREE)
 		x->meter = meter_new(x->provider->ops, x->endpoint, &x->ask, x->worker->json, head,
-				     x->worker->options->body_max * 4, &x->report);
+				     x->worker->options->body_max * 4, x->room.agent, &x->report);
 	/* Events may be taken out, or purse may have to end the stream with one of its own. */
 	x->is_events = x->meter && meter_is_events(x->meter);
 	if (x->is_events && head->length == HTTP_LENGTH_FIXED) {

@@ -10,6 +10,7 @@
 
 #include "base/crash.h"
 #include "base/str.h"
+#include "path/shares.h"
 #include "wire/decode.h"
 #include "wire/sse.h"
 
@@ -18,8 +19,10 @@
 /* Where events are held back to be edited: what is longer passes unread, since it must fit what may wait for the agent. */
 #define EDITED_EVENT_MAX (4 * 1024 * 1024)
 #define DECODED_MAX (256 * 1024 * 1024)
-/* Events are decoded this much at a time: it is what a coding of a thousand to one may become in memory at once. */
+/* Decoded this much at a time: it is what a coding of a thousand to one may become in memory at once. */
 #define CODED_SLICE (4 * 1024)
+/* A whole answer up to this is not counted: the usual ones take no lock. Larger ones are by lumps of it. */
+#define LUMP (256 * 1024)
 
 enum meter_mode { METER_BLIND, METER_WHOLE, METER_EVENTS };
 
@@ -33,6 +36,8 @@ struct meter {
 	bool edits, saw_event;
 	bool is_events, is_coded;
 	bool missed;
+	struct share *agent;
+	uint64_t taken; /* of its share */
 	int64_t nevents;
 	struct decode *decode; /* NULL = identity */
 	struct buf plain;      /* decoded bytes of this feed; WHOLE: the answer so far */
@@ -47,12 +52,34 @@ static bool media_type_is(const struct http_head *head, struct str type)
 	return str_eq_nocase(str_trim(str_cut(&value, ';')), type);
 }
 
-/* From here on nothing is read, and nothing is kept. */
+/* Nothing is kept any more. */
+static void forget(struct meter *m)
+{
+	buf_done(&m->plain);
+	if (m->taken)
+		share_give(m->agent, SHARE_BODIES, m->taken);
+	m->taken = 0;
+}
+
+/* From here on nothing is read. */
 static void go_blind(struct meter *m)
 {
 	m->mode = METER_BLIND;
 	m->missed = true;
-	buf_done(&m->plain);
+	forget(m);
+}
+
+/* What is kept by now, of its agent's share. */
+static bool is_counted(struct meter *m)
+{
+	uint64_t lumps = buf_len(&m->plain) / LUMP * LUMP;
+
+	if (!m->agent || lumps <= m->taken)
+		return true;
+	if (!share_take(m->agent, SHARE_BODIES, lumps - m->taken))
+		return false;
+	m->taken = lumps;
+	return true;
 }
 
 static void open_decoder(struct meter *m, const struct http_head *head)
@@ -66,11 +93,12 @@ static void open_decoder(struct meter *m, const struct http_head *head)
 }
 
 struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const struct ask *ask, struct json *json,
-			const struct http_head *head, size_t body_max, struct report *report)
+			const struct http_head *head, size_t body_max, struct share *agent, struct report *report)
 {
 	struct meter *m = calloc(1, sizeof *m);
 	if (!m)
 		return NULL;
+	m->agent = agent ? share_ref(agent) : NULL;
 	m->ops = ops;
 	m->endpoint = ep;
 	m->ask = ask;
@@ -97,7 +125,8 @@ void meter_free(struct meter *m)
 		return;
 	decode_free(m->decode);
 	sse_free(m->sse);
-	buf_done(&m->plain);
+	forget(m);
+	share_unref(m->agent);
 	free(m);
 }
 
@@ -169,15 +198,15 @@ static void feed_events(struct meter *m, struct str in, struct buf *edited)
 /* False: it can be read no further. What was decoded before a fault still counts: the usage may be in it. */
 static bool feed_coded(struct meter *m, const char *p, size_t n)
 {
-	if (m->mode == METER_WHOLE)
-		return !decode_feed(m->decode, p, n, &m->plain);
 	while (n) {
 		size_t some = n < CODED_SLICE ? n : CODED_SLICE;
 		bool is_bad = decode_feed(m->decode, p, some, &m->plain) != 0;
 
-		feed_events(m, (struct str){ buf_ptr(&m->plain), buf_len(&m->plain) }, NULL);
-		buf_clear(&m->plain);
-		if (is_bad)
+		if (m->mode == METER_EVENTS) {
+			feed_events(m, (struct str){ buf_ptr(&m->plain), buf_len(&m->plain) }, NULL);
+			buf_clear(&m->plain);
+		}
+		if (is_bad || !is_counted(m))
 			return false;
 		p += some;
 		n -= some;
@@ -188,7 +217,7 @@ static bool feed_coded(struct meter *m, const char *p, size_t n)
 static bool feed_plain(struct meter *m, const char *p, size_t n, struct buf *edited)
 {
 	if (m->mode == METER_WHOLE)
-		return !buf_append(&m->plain, p, n);
+		return !buf_append(&m->plain, p, n) && is_counted(m);
 	feed_events(m, (struct str){ p, n }, edited);
 	return true;
 }

@@ -11,10 +11,14 @@
 #include "wire/http.h"
 
 struct meter;
+struct share;
 
-/* For a metered endpoint; head is the answer's. body_max bounds a whole JSON answer. NULL = no memory. */
+/*
+ * For a metered endpoint; head is the answer's. body_max bounds a whole JSON answer, which is kept until its end; what is large of it counts
+ * among the bodies of its agent's share (shares.h; NULL: of nobody's), and is not read where that is used up. NULL = no memory.
+ */
 struct meter *meter_new(const struct provider_ops *ops, enum endpoint ep, const struct ask *ask, struct json *json,
-			const struct http_head *head, size_t body_max, struct report *report);
+			const struct http_head *head, size_t body_max, struct share *agent, struct report *report);
 void meter_free(struct meter *m); /* NULL ok */
 bool meter_edits(const struct meter *m); /* true: forward what meter_feed puts into `edited` instead of the bytes */
 /* Never fails towards the caller: what cannot be read is meter_missed. edited: NULL unless meter_edits. */

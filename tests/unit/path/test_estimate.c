@@ -63,7 +63,7 @@ static void play(const struct estimate_case *c, struct json *json)
 
 	report_init(&r);
 	assert_int_equal(http_add(&h, STR("content-type"), STR("text/event-stream")), 0);
-	struct meter *m = meter_new(provider_find(messages ? "anthropic" : "openai"), ep, &ask, json, &h, 1 << 20, &r);
+	struct meter *m = meter_new(provider_find(messages ? "anthropic" : "openai"), ep, &ask, json, &h, 1 << 20, NULL, &r);
 	assert_non_null(m);
 	for (int i = 1; i <= c->events; i++) {
 		int n = snprintf(text, sizeof text, frames[c->shape], c->text);

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "path/meter.h"
+#include "path/shares.h"
 
 static const char chat_stream[] =
 	"data: {\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}],\"usage\":null}\n\n"
@@ -58,7 +59,7 @@ static struct buf run(const char *type, const char *coding, const char *bytes, s
 
 	buf_init(&out, 1 << 20);
 	report_init(r);
-	struct meter *m = meter_new(provider_find("openai"), ENDPOINT_OPENAI_CHAT, &ask, json, &h, 1 << 20, r);
+	struct meter *m = meter_new(provider_find("openai"), ENDPOINT_OPENAI_CHAT, &ask, json, &h, 1 << 20, NULL, r);
 	assert_non_null(m);
 	struct buf *edited = meter_edits(m) ? &out : NULL;
 	meter_feed(m, bytes, cut, edited);
@@ -141,6 +142,44 @@ static void an_unknown_coding_is_unknown_usage(void **state)
 	buf_done(&out);
 }
 
+/* A whole answer is kept until its end: of the agent's share, and given back however it ends. */
+static void a_large_answer_counts_in_its_agents_share(void **state)
+{
+	static const char head_text[] = "{\"model\":\"m-1\",\"choices\":[],\"pad\":\"", tail_text[] = "\",\"usage\":{\"prompt_tokens\":3,"
+		"\"completion_tokens\":4,\"total_tokens\":7}}";
+	const struct share_limit limits[SHARE_COUNT] = { { 10, 10 }, { 8 << 20, 2 << 20 } };
+	struct http_head h = head_of("application/json", NULL);
+	struct ask ask = { 0 };
+	static char pad[1 << 20];
+	struct shares *shares;
+	uint64_t has, most;
+
+	memset(pad, 'x', sizeof pad);
+	assert_int_equal(shares_new(limits, 1, &shares), 0);
+	struct share *agent = share_get(shares, 1);
+	for (int mib = 1; mib <= 4; mib++) {
+		struct report r;
+
+		report_init(&r);
+		struct meter *m = meter_new(provider_find("openai"), ENDPOINT_OPENAI_CHAT, &ask, json, &h, 1 << 24, agent, &r);
+		assert_non_null(m);
+		meter_feed(m, head_text, sizeof head_text - 1, NULL);
+		for (int i = 0; i < mib; i++)
+			meter_feed(m, pad, sizeof pad, NULL);
+		share_view(agent, SHARE_BODIES, &has, &most);
+		assert_true(mib > 2 ? has == 0 : has >= (uint64_t)mib << 20);
+		meter_feed(m, tail_text, sizeof tail_text - 1, NULL);
+		meter_end(m, NULL);
+		assert_int_equal(r.seen, mib <= 2);
+		assert_int_equal(meter_missed(m), mib > 2);
+		meter_free(m);
+		share_view(agent, SHARE_BODIES, &has, &most);
+		assert_int_equal(has, 0);
+	}
+	share_unref(agent);
+	shares_free(shares);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +188,7 @@ int main(void)
 		cmocka_unit_test(a_whole_answer),
 		cmocka_unit_test(a_gzipped_stream_is_read_but_not_edited),
 		cmocka_unit_test(an_unknown_coding_is_unknown_usage),
+		cmocka_unit_test(a_large_answer_counts_in_its_agents_share),
 	};
 	return cmocka_run_group_tests_name("path/meter", tests, setup, teardown);
 }
