@@ -386,7 +386,7 @@ static struct path_provider *providers_of(const struct config *c)
 		p[i] = (struct path_provider){
 			.name = from->name, .ops = provider_find(from->dialect), .hosts = from->hosts.v,
 			.nhosts = from->hosts.n, .prefix = from->prefix, .port = (uint16_t)from->port, .addrs = from->addrs,
-			.naddrs = from->naddrs, .prices_as = from->prices_as, .multiplier_pct = (int)from->price_percent,
+			.naddrs = from->naddrs, .prices_as = from->prices_as, .region = from->region, .multiplier_pct = (int)from->price_percent,
 			.output_rate = from->output_rate, .drain_on_abort = from->on_abort == CONFIG_DRAIN,
 			.drain_ms = from->drain_for_ns / 1000000,
 		};

@@ -119,6 +119,7 @@ def test_thresholds_once_per_crossing_signed(hooks):
     assert [b["percent"] for b in h.bodies()] == [25, 50, 25]
     fired = h.fired()
     assert len(fired) == 3 and all(f["deliveries"]["webhook"]["state"] == "sent" for f in fired)
+    assert [f["percent"] for f in fired] == [25, 50, 25]
     assert "25% of the day budget" in h.w.purse("alerts").stdout
 
 

@@ -100,6 +100,23 @@ def test_model_limits_are_budgets_of_their_own(make_world):
     w.assert_exact()
 
 
+def test_model_limits_by_flags(world):
+    world.purse("agent", "set", "bot", "--rpm", "100", "--model-limit", "fake-large=day:0.01,month:5", "--model-limit", "openai/fake-x*=total:1")
+    assert account(world)["rules"] == {"requests_per_minute": 100, "model_limits": [
+        {"models": "fake-large", "day": "0.01", "month": "5.00"}, {"models": "openai/fake-x*", "total": "1.00"}]}
+    statuses = [world.chat(model="fake-large", max_tokens=100, fake="out=100,in=20")[0] for _ in range(12)]
+    assert 402 in statuses and world.chat()[0] == 200
+    # What is given is the whole list, as with other lists; the other rules stay.
+    world.purse("agent", "set", "bot", "--model-limit", "fake-large=day:5")
+    assert account(world)["rules"]["model_limits"] == [{"models": "fake-large", "day": "5.00"}]
+    world.purse("agent", "set", "bot", "--model-limit", "none")
+    assert account(world)["rules"] == {"requests_per_minute": 100}
+    world.purse("account", "add", "team", "--model-limit", "fake-large=hour:1")
+    assert account(world, "team")["rules"]["model_limits"] == [{"models": "fake-large", "hour": "1.00"}]
+    bad = world.purse("agent", "set", "bot", "--model-limit", "fake-large=5", check=False)
+    assert bad.returncode == 2 and "write e.g. claude-opus*=day:5USD" in bad.stderr
+
+
 def test_windows_begin_by_the_clock_of_their_place(make_world):
     w = make_world(config={"timezone": "Asia/Tokyo", "resets_at": "06:00"},
                    agents=[{"name": "bot", "day": "10USD"}, {"name": "ny", "day": "1USD", "timezone": "America/New_York", "resets_at": "00:00"}])

@@ -127,3 +127,54 @@ def test_estimate_is_what_the_daemon_holds(world):
     assert worlds.nano(said["ceiling_usd"]) == worlds.nano(row["held"]), (said, row)
     used = json.dumps(world.purse_json("prices", "history", "fake-mini"))
     assert row["price"] in used and '"calls": 1' in used
+
+
+def test_estimate_for_an_agent_says_what_stands_against_it(make_world):
+    w = make_world(accounts=[{"name": "team", "month": "5USD"}], agents=[
+        {"name": "bot", "account": "team", "day": "0.01USD", "rules": {"models": {"deny": ["fake-mini"]}, "model_limits": [{"models": "fake-l*", "hour": "1USD"}]}},
+        {"name": "free"}])
+    path = w.folder / "request.json"
+
+    def ask(agent, model="fake-large", max_tokens=100, code=0, **more):
+        path.write_text(json.dumps(dict({"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": "hello"}]}, **more)))
+        r = w.purse("--json", "estimate", path, "--provider", "openai", "--agent", agent, check=False)
+        assert r.returncode == code, r.stderr
+        return json.loads(r.stdout)["fit"]
+
+    fit = ask("bot")
+    assert fit["fits"] and fit["why"] is None and fit["agent"] == "bot" and fit["affords"] == "0.01"
+    assert ask("free") == {"agent": "free", "fits": True, "why": None, "affords": None, "clamp": False}
+    assert "the rule models of bot does not allow fake-mini" in ask("bot", model="fake-mini", code=1)["why"]
+    assert "the day budget of bot has 0.01USD left of 0.01USD; it begins anew at" in ask("bot", max_tokens=10000, code=1)["why"]
+    # What it says is what happens.
+    assert w.chat(max_tokens=100, model="fake-large")[0] == 200 and w.chat(max_tokens=10000, model="fake-large")[0] == 402
+    w.purse("agent", "set", "bot", "--day", "100")
+    assert ask("bot", max_tokens=10000)["fits"]
+    w.purse("agent", "set", "bot", "--model-limit", "fake-l*=hour:0.02")
+    assert "the hour budget of bot for fake-l* has" in ask("bot", max_tokens=10000, code=1)["why"]
+    w.purse("agent", "set", "bot", "--model-limit", "none", "--per-call", "0.01")
+    assert "the rule per_call of bot allows 0.01USD" in ask("bot", max_tokens=10000, code=1)["why"]
+    w.purse("agent", "set", "bot", "--dry-run", "per_call", "--rpm", "1")
+    assert w.chat(model="fake-large")[0] == 200
+    assert "bot has 1 calls within a minute, and may have 1" in ask("bot", code=1)["why"]
+    w.purse("account", "pause", "team")
+    assert "team is paused" in ask("bot", code=1)["why"]
+    text = w.purse("estimate", path, "--provider", "openai", "--agent", "bot", check=False)
+    assert text.returncode == 1 and "bot: refused now: " in text.stdout
+    none = w.purse("estimate", path, "--provider", "openai", "--agent", "nobody", check=False)
+    assert none.returncode == 1 and 'agent "nobody" does not exist' in none.stderr
+    assert w.purse("estimate", path, "--provider", "openai", "--agent", "../x", check=False).returncode == 2
+
+
+def test_a_region_by_the_config(make_world):
+    """A host whose name does not say where it is."""
+    w = make_world(names=("llm.example.test",), config={"providers": [
+        {"name": "mine", "dialect": "openai", "hosts": ["llm.example.test"], "addresses": [worlds.PROVIDER4], "prices_as": "openai", "region": "eu"}]})
+    body = {"model": "fake-tools", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}]}
+    w.curl("bot", "https://llm.example.test/v1/chat/completions", body=body, fake="in=100,out=10")
+    w.quiet().audit()
+    (row,) = w.ledger()
+    assert worlds.nano(row["cost"]) == 154000, row  # as in test_metered_forms: at a regional host
+    path = w.folder / "request.json"
+    path.write_text(json.dumps(body))
+    assert worlds.nano(w.purse_json("estimate", path)["ceiling_usd"]) == worlds.nano(row["held"])

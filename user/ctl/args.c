@@ -57,6 +57,14 @@ static int put_usd(const struct reading *r, const struct args_row *row, const ch
 	return 0;
 }
 
+static int put_text(const struct reading *r, const struct args_row *row, const char *value, struct args_texts *to)
+{
+	if (to->n == ARGS_TEXTS_MAX)
+		return err_set(r->e, EINVAL, "%s: may be given %d times, not more", row->name, ARGS_TEXTS_MAX);
+	to->v[to->n++] = value;
+	return 0;
+}
+
 static int put_word(const struct reading *r, const struct args_row *row, const char *value, const char **to)
 {
 	char all[128] = "";
@@ -85,6 +93,8 @@ static int put(const struct reading *r, const struct args_row *row, const char *
 	case ARGS_TEXT:
 		*(const char **)at = value;
 		return 0;
+	case ARGS_TEXTS:
+		return put_text(r, row, value, at);
 	case ARGS_INT:
 		if (str_to_i64(str_of(value), &v) < 0 || v < row->min || v > row->max)
 			return err_set(r->e, EINVAL, "%s: \"%s\" is not a whole number from %lld to %lld", row->name, value,

@@ -14,6 +14,7 @@
 enum args_type {
 	ARGS_SWITCH, /* bool */
 	ARGS_TEXT,   /* const char *, as given */
+	ARGS_TEXTS,  /* struct args_texts: one more each time that it is given */
 	ARGS_INT,    /* int64_t in [min, max] */
 	ARGS_USD,    /* struct args_usd; "none" takes it away */
 	ARGS_AMOUNT, /* struct args_usd; "none" is refused */
@@ -23,6 +24,11 @@ enum args_type {
 struct args_usd {
 	bool given, none;
 	nanousd v;
+};
+#define ARGS_TEXTS_MAX 8
+struct args_texts {
+	const char *v[ARGS_TEXTS_MAX];
+	size_t n;
 };
 struct args_row {
 	const char *name; /* "--day" */

@@ -31,6 +31,7 @@ struct path_provider {
 	size_t naddrs;
 	const char *prices_as; /* name in the price list */
 	int multiplier_pct;    /* 100 */
+	const char *region;    /* of its hosts; NULL or "" = the first label of the one that is asked */
 	/*
 	 * Rolling holds (docs/holds.md): a stream holds its input and the output that can have been made by now plus a slice. It rests on
 	 * a bound of how fast this provider can make tokens for one call; 0 = no rolling, streams hold their whole ceiling.

@@ -70,12 +70,13 @@ static enum stepped refused(struct exchange *x)
 /* A paused account gets nothing, also not what is free, on a connection that was there before. */
 static enum stepped reserve_free(struct exchange *x) { return stands_against(x, false) ? refused(x) : STEP_NEXT; }
 
-/* A regional host has its region in front: us.api.openai.com. What is none has no factor in any price. */
+/* A regional host has its region in front: us.api.openai.com, unless the config says. What is none has no factor in any price. */
 static void name_region(struct exchange *x)
 {
+	const char *said = x->provider->region;
 	struct str rest = str_of(x->sni), first = str_cut(&rest, '.');
 
-	if (!str_copy(x->region, sizeof x->region, first))
+	if (!str_copy(x->region, sizeof x->region, said && said[0] ? str_of(said) : first))
 		x->region[0] = '\0';
 }
 

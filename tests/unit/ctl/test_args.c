@@ -13,6 +13,7 @@ struct flags {
 	const char *file, *word;
 	int64_t n, since;
 	struct args_usd day, floor;
+	struct args_texts many;
 };
 static const char *const words[] = { "closed", "open", NULL };
 #define AT(m) offsetof(struct flags, m)
@@ -24,6 +25,7 @@ static const struct args_row rows[] = {
 	{ .name = "--since", .type = ARGS_TIME, .offset = AT(since), .help = "" },
 	{ .name = "--day", .type = ARGS_USD, .offset = AT(day), .value = "USD", .help = "" },
 	{ .name = "--exhausted-below", .type = ARGS_AMOUNT, .offset = AT(floor), .help = "" },
+	{ .name = "--many", .type = ARGS_TEXTS, .offset = AT(many), .help = "" },
 };
 
 #define ARGV(...) ((char *[]){ __VA_ARGS__, NULL })
@@ -65,6 +67,14 @@ static void takes_flags_anywhere(void **state)
 	assert_string_equal(a.rest[0], "cmd");
 	assert_string_equal(a.rest[1], "--day");
 	assert_int_equal(a.nwords, 0);
+
+	assert_int_equal(read_args(ARGV("--many", "a", "w", "--many=b=c"), false, &f, &a, &e), 0);
+	assert_int_equal(f.many.n, 2);
+	assert_string_equal(f.many.v[0], "a");
+	assert_string_equal(f.many.v[1], "b=c");
+	assert_int_equal(read_args(ARGV("--many=1", "--many=2", "--many=3", "--many=4", "--many=5", "--many=6", "--many=7", "--many=8", "--many=9"), false, &f,
+				   &a, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "8 times, not more"));
 
 	assert_int_equal(read_args(ARGV("-", "--since", "10s"), false, &f, &a, &e), 0);
 	assert_string_equal(a.words[0], "-");
@@ -140,6 +150,18 @@ static void terms_and_rules_in_bodies(void **state)
 		  "{\"rules\":{\"loop\":null,\"burn_rate\":null,\"per_call\":null}}", NULL },
 		{ { .allow = "gpt-5*, claude-*,", .deny = "none", .dry_run = "loop,burn_rate" },
 		  "{\"rules\":{\"models\":{\"allow\":[\"gpt-5*\",\"claude-*\"],\"deny\":[]},\"dry_run\":[\"loop\",\"burn_rate\"]}}", NULL },
+#define MODELS(...) { .model_limits = { .v = { __VA_ARGS__ }, .n = sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *) } }
+		{ MODELS("claude-opus*=day:5, month : 50USD ", "openai/gpt-5*=total:$1.5"),
+		  "{\"rules\":{\"model_limits\":[{\"models\":\"claude-opus*\",\"day\":\"5.00\",\"month\":\"50.00\"},"
+		  "{\"models\":\"openai/gpt-5*\",\"total\":\"1.50\"}]}}", NULL },
+		{ MODELS("none"), "{\"rules\":{\"model_limits\":null}}", NULL },
+		{ MODELS("gpt-5"), NULL, "--model-limit: \"gpt-5\" is not models and their limit, or none; write e.g. claude-opus*=day:5USD" },
+		{ MODELS("=day:5"), NULL, "--model-limit: \"=day:5\" is not models" },
+		{ MODELS("x="), NULL, "--model-limit: \"x=\" is not models" },
+		{ MODELS("x=5"), NULL, "--model-limit: \"5\" is not a window" },
+		{ MODELS("x=year:5"), NULL, "--model-limit: \"year:5\" is not a window (hour, day, week, month, total) and a USD amount" },
+		{ MODELS("x=day:5EUR"), NULL, "--model-limit: \"day:5EUR\" is not a window" },
+		{ MODELS("x=day:-1"), NULL, "--model-limit: \"day:-1\" is not a window" },
 		{ { .rpm = "0" }, NULL, "--rpm: \"0\" is not a whole number above 0, or none" },
 		{ { .tpm = "1k" }, NULL, "--tpm: \"1k\" is not a whole number above 0, or none" },
 		{ { .in_flight = "-1" }, NULL, "--in-flight: \"-1\"" },

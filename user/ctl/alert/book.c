@@ -81,6 +81,17 @@ static void put_text(struct jsonw *w, const char *key, const char *s)
 	jsonw_cstr(w, key, s[0] ? s : NULL);
 }
 
+/* Kept as a text, since that is what a command is given. */
+static void put_percent(struct jsonw *w, const struct entry *x)
+{
+	int64_t percent;
+
+	if (str_to_i64(str_of(x->percent), &percent) == 0)
+		jsonw_i64(w, "percent", percent);
+	else
+		jsonw_null(w, "percent");
+}
+
 void book_write(struct book *b, bool whole, struct jsonw *w)
 {
 	struct entry *x;
@@ -93,7 +104,7 @@ void book_write(struct book *b, bool whole, struct jsonw *w)
 		jsonw_cstr(w, "kind", x->kind);
 		put_text(w, "account", x->account);
 		put_text(w, "window", x->window);
-		put_text(w, "percent", x->percent);
+		put_percent(w, x);
 		jsonw_cstr(w, "at", units_show_time(x->at_s * 1000000000, false, mem, sizeof(mem)));
 		jsonw_cstr(w, "text", x->text);
 		jsonw_object(w, "deliveries");

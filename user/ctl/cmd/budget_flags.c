@@ -36,6 +36,8 @@ static const char *const clamp_words[] = { "on", "off", NULL };
 	{ .name = "--allow-models", .type = ARGS_TEXT, .offset = AT(allow), .value = "GLOBS", \
 	  .help = "rule: only these: \"gpt-5*,claude-*\"" }, \
 	{ .name = "--deny-models", .type = ARGS_TEXT, .offset = AT(deny), .value = "GLOBS", .help = "rule: never these" }, \
+	{ .name = "--model-limit", .type = ARGS_TEXTS, .offset = AT(model_limits), .value = "GLOB=WINDOW:USD", \
+	  .help = "rule: a budget for these models: \"claude-opus*=day:5,month:50\"; again for more of them" }, \
 	{ .name = "--loop", .type = ARGS_TEXT, .offset = AT(loop), .value = "N/TIME", \
 	  .help = "rule: refuse the N-th identical request within TIME: 5/1m" }, \
 	{ .name = "--burn-rate", .type = ARGS_TEXT, .offset = AT(burn), .value = "N/TIME", \
@@ -87,7 +89,7 @@ static bool any_limit(const struct budget_flags *f)
 
 static bool any_rule(const struct budget_flags *f)
 {
-	return f->rpm || f->tpm || f->in_flight || f->per_call.given || f->allow || f->deny || f->loop || f->burn || f->dry_run;
+	return f->rpm || f->tpm || f->in_flight || f->per_call.given || f->model_limits.n > 0 || f->allow || f->deny || f->loop || f->burn || f->dry_run;
 }
 
 static bool any_other(const struct budget_flags *f)
@@ -164,6 +166,60 @@ static void put_list(struct jsonw *w, const char *key, const char *value)
 	jsonw_close(w);
 }
 
+/* "day:5,month:50USD". Returns how many there are. */
+static int put_windows(struct jsonw *w, struct str rest, struct err *e)
+{
+	int n = 0;
+
+	for (; rest.n > 0; n++) {
+		struct str amount = str_trim(str_cut(&rest, ',')), window = str_trim(str_cut(&amount, ':'));
+		nanousd limit;
+		int kind = 0;
+
+		while (kind < WINDOW_COUNT && !str_eq(window, str_of(units_window_names[kind])))
+			kind++;
+		if (kind == WINDOW_COUNT || str_to_usd(str_trim(amount), true, &limit) < 0)
+			return err_set(e, EINVAL, "--model-limit: \"%.*s%s%.*s\" is not a window (hour, day, week, month, total) and a USD amount; write e.g. "
+				       "claude-opus*=day:5USD", STR_FMT(window), amount.n ? ":" : "", STR_FMT(amount));
+		jsonw_usd(w, units_window_names[kind], limit);
+	}
+	return n;
+}
+
+/* "claude-opus*=day:5,month:50USD" */
+static int put_model_limit(struct jsonw *w, const char *value, struct err *e)
+{
+	const char *equals = strrchr(value, '=');
+	struct str models = { value, equals ? (size_t)(equals - value) : 0 };
+
+	jsonw_object(w, NULL);
+	jsonw_str(w, "models", models);
+	int n = put_windows(w, str_of(equals ? equals + 1 : ""), e);
+
+	jsonw_close(w);
+	if (n == 0 || models.n == 0)
+		return err_set(e, EINVAL, "--model-limit: \"%s\" is not models and their limit, or none; write e.g. claude-opus*=day:5USD", value);
+	return n < 0 ? n : 0;
+}
+
+/* What is given is all of them, as with lists in the config. */
+static int put_model_limits(struct jsonw *w, const struct args_texts *given, struct err *e)
+{
+	int r = 0;
+
+	if (given->n == 0)
+		return 0;
+	if (given->n == 1 && is_none(given->v[0])) {
+		jsonw_null(w, "model_limits");
+		return 0;
+	}
+	jsonw_array(w, "model_limits");
+	for (size_t i = 0; r == 0 && i < given->n; i++)
+		r = put_model_limit(w, given->v[i], e);
+	jsonw_close(w);
+	return r;
+}
+
 static int put_rules(struct jsonw *w, const struct budget_flags *f, struct err *e)
 {
 	int r = 0;
@@ -179,6 +235,8 @@ static int put_rules(struct jsonw *w, const struct budget_flags *f, struct err *
 		r = put_times(w, "--loop", "loop", f->loop, e);
 	if (r == 0)
 		r = put_times(w, "--burn-rate", "burn_rate", f->burn, e);
+	if (r == 0)
+		r = put_model_limits(w, &f->model_limits, e);
 	if (f->per_call.none)
 		jsonw_null(w, "per_call");
 	else if (f->per_call.given)

@@ -16,6 +16,7 @@ struct budget_flags {
 	/* Rules, as given; "none" takes one away. */
 	const char *rpm, *tpm, *in_flight, *allow, *deny, *loop, *burn, *dry_run;
 	struct args_usd per_call;
+	struct args_texts model_limits;
 	/* Of `raise` only. */
 	const char *span, *until;
 	bool end;

@@ -23,7 +23,7 @@ const struct command commands[] = {
 	{ "events", "[-f]", "what the gate refused lately", NULL, cmd_events },
 	{ "endpoints", "", "LLM addresses that the gate knows, and how it knows them", NULL, cmd_endpoints },
 	{ "prices", "[show MODEL|history MODEL|import FILE] [flags]", "the price list", NULL, cmd_prices },
-	{ "estimate", "FILE|- [--provider P] [--endpoint E]", "what a request body would cost, without sending it", NULL, cmd_estimate },
+	{ "estimate", "FILE|- [--provider P] [--endpoint E] [--agent NAME]", "what a request body would cost, without sending it", NULL, cmd_estimate },
 	{ "trust", "install|env|show", "how clients come to trust purse's certificates", NULL, cmd_trust },
 	{ "doctor", "[--bypass]", "what this machine can do and what is wrong", NULL, cmd_doctor },
 	{ "audit", "", "do balances, holds and ledger agree?", NULL, cmd_audit },

@@ -2,6 +2,8 @@
 /*
  * cmd/estimate.c: `purse estimate FILE|-`: what a request body would cost, without sending it: the same reader, price list and bounds as the
  * daemon's. Needs no daemon, no key and no network. It tells bounds, not a forecast: nobody knows how long an answer gets.
+ *
+ * With --agent the daemon is asked whether it would let that agent make such a call now (cmd/estimate_fit.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include "base/jsonw.h"
 #include "base/str.h"
 #include "ctl/cmd/cmd.h"
+#include "ctl/cmd/estimate_fit.h"
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "provider/provider.h"
@@ -18,7 +21,7 @@
 #include "spend/cost_ask.h"
 
 struct flags {
-	const char *provider, *endpoint;
+	const char *provider, *endpoint, *agent;
 };
 #define AT(member) offsetof(struct flags, member)
 static const char *const endpoint_words[] = { "chat", "responses", "completions", "embeddings", "messages", "images", "speech", NULL };
@@ -28,6 +31,8 @@ static const struct args_row rows[] = {
 	{ .name = "--provider", .type = ARGS_TEXT, .offset = AT(provider), .value = "NAME", .help = "of the config; default: the first that has the model" },
 	{ .name = "--endpoint", .type = ARGS_WORD, .offset = AT(endpoint), .words = endpoint_words,
 	  .help = "chat, responses, completions, embeddings, messages, images, speech; default: by the dialect and the body" },
+	{ .name = "--agent", .type = ARGS_TEXT, .offset = AT(agent), .value = "NAME",
+	  .help = "would it fit into this agent's budget and rules now? Asks the daemon; exit code 1: no" },
 };
 
 struct estimate {
@@ -40,6 +45,7 @@ struct estimate {
 	nanousd input_only, all; /* input at a quarter of its bytes, alone and with all output that is allowed; -1 = not known */
 	int64_t tokens;         /* a guess of the input: four bytes each */
 	int64_t output;         /* the most; -1 = not bounded */
+	char region[16];
 };
 
 /* ---- reading */
@@ -145,12 +151,24 @@ static int find_provider(struct cli *cli, const struct flags *f, struct json *j,
 
 /* ---- what the daemon would hold */
 
+/* As the path does, for the first of its hosts. */
+static void name_region(struct estimate *s)
+{
+	const struct config_provider *p = s->provider;
+	struct str rest = str_of(p->hosts.n ? p->hosts.v[0] : ""), first = str_cut(&rest, '.');
+
+	if (!str_copy(s->region, sizeof(s->region), p->region[0] ? str_of(p->region) : first))
+		s->region[0] = '\0';
+}
+
 static int bounds_of(struct estimate *s, int64_t now_s, struct err *e)
 {
 	int r = cost_ask_bounds(&s->ask, &s->bounds, e);
 
 	if (r < 0)
 		return err_prefix(e, r, "the daemon would refuse this");
+	name_region(s);
+	s->bounds.terms.region = s->region;
 	s->bounds.terms.multiplier_pct = (int)s->provider->price_percent;
 	s->bounds.terms.at_s = now_s;
 	return 0;
@@ -197,7 +215,7 @@ static int fill(struct estimate *s, int64_t now_s, struct err *e)
 
 /* ---- showing */
 
-static int show_json(const struct estimate *s)
+static int show_json(const struct estimate *s, const struct estimate_fit *fit)
 {
 	const struct usage none = { 0 };
 	char name[128];
@@ -223,6 +241,7 @@ static int show_json(const struct estimate *s)
 		jsonw_usd(&w, "input_guess_usd", s->input_only);
 	if (s->all >= 0)
 		jsonw_usd(&w, "full_answer_guess_usd", s->all);
+	estimate_fit_put(fit, &w);
 	return cli_json_print(&w, &a);
 }
 
@@ -234,7 +253,7 @@ static void line(const char *what, nanousd amount, const char *why)
 		(void)printf("%-11s %18s  %s\n", what, usd_show(amount, mem, sizeof(mem)), why);
 }
 
-static int show_text(const struct estimate *s)
+static int show_text(const struct estimate *s, const struct estimate_fit *fit)
 {
 	const struct usage none = { 0 };
 	char name[128], input[100], all[140];
@@ -248,7 +267,21 @@ static int show_text(const struct estimate *s)
 	line("about", s->all, all);
 	line("at most", s->ceiling, "what the daemon holds for a call that does not roll; no answer costs more");
 	line("first hold", s->first, "a stream starts with this and grows as it goes");
+	estimate_fit_show(fit);
 	return PURSE_EXIT_OK;
+}
+
+/* 1: it would not fit. */
+static int show(struct cli *cli, const struct flags *f, const struct estimate *s)
+{
+	struct estimate_fit fit = { 0 };
+	nanousd held = s->first >= 0 ? s->first : s->ceiling;
+	int exit_code = f->agent ? estimate_fit_ask(cli, f->agent, s->provider->name, s->ask.model, held, &fit) : PURSE_EXIT_OK;
+
+	if (exit_code)
+		return exit_code;
+	exit_code = cli->json ? show_json(s, &fit) : show_text(s, &fit);
+	return exit_code ? exit_code : fit.asked && !fit.fits ? PURSE_EXIT_FAILURE : PURSE_EXIT_OK;
 }
 
 int cmd_estimate(struct cli *cli, const struct command *self, char **argv)
@@ -275,7 +308,7 @@ int cmd_estimate(struct cli *cli, const struct command *self, char **argv)
 	r = r < 0 ? r : j ? read_body(args.words[0], (size_t)cli->config->body_max_bytes, &b, &e) : err_set(&e, ENOMEM, "out of memory");
 	r = r < 0 ? r : find_provider(cli, &f, j, &b, l, now_s, &s, &e);
 	r = r < 0 ? r : fill(&s, now_s, &e);
-	exit_code = r < 0 ? cli_fail(&e, PURSE_EXIT_FAILURE) : cli->json ? show_json(&s) : show_text(&s);
+	exit_code = r < 0 ? cli_fail(&e, PURSE_EXIT_FAILURE) : show(cli, &f, &s);
 	json_free(j);
 	buf_done(&b);
 	price_list_unref(l);

@@ -39,6 +39,7 @@ struct config_provider {
 	int64_t class; /* enum config_class */
 	const char *prices_as; /* never "": the name by default */
 	int64_t price_percent;
+	const char *region; /* "" = the first label of the host that is asked */
 	int64_t output_rate;  /* tokens per second at most; 0 = streams hold their whole ceiling */
 	int64_t on_abort;     /* enum config_on_abort */
 	int64_t drain_for_ns;

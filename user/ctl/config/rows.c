@@ -58,6 +58,8 @@ static const struct config_row provider_rows[] = {
 	  .help = "name in the price list; default: name" },
 	{ .key = "price_percent", .type = CONFIG_INT, .offset = AT(price_percent), .fallback = "100", .min = 100, .max = 1000,
 	  .example = "110", .help = "what this host charges, in per cent of the list: regional hosts of OpenAI 110" },
+	{ .key = "region", .type = CONFIG_TEXT, .offset = AT(region), .max = 15, .example = "eu",
+	  .help = "which `regional` factor of a model's price holds at its hosts; default: the first label of the host (eu.api.openai.com)" },
 	{ .key = "output_rate", .type = CONFIG_INT, .offset = AT(output_rate), .min = 0, .max = 1000000,
 	  .example = "500", .help = "tokens a second that it makes for one call, at most: what rolling holds rest on; 0 = streams hold "
 	  "their whole ceiling; default 500 for openai and anthropic, else 0" },

@@ -25,6 +25,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/agents", ROUTE_OUTSIDE, false, "agent add", route_agent_add },
 	{ "PATCH", "/v1/agents/*", ROUTE_OUTSIDE, false, "agent set", route_agent_set },
 	{ "DELETE", "/v1/agents/*", ROUTE_OUTSIDE, false, "agent rm", route_agent_remove },
+	{ "GET", "/v1/agents/*/fit", ROUTE_OWNER, false, "fit", route_agent_fit },
 	{ "POST", "/v1/agents/*/pause", ROUTE_OUTSIDE, false, "agent pause", route_agent_pause },
 	{ "POST", "/v1/agents/*/resume", ROUTE_OUTSIDE, false, "agent resume", route_agent_resume },
 	{ "POST", "/v1/agents/*/kill", ROUTE_OUTSIDE, false, "agent kill", route_agent_kill },

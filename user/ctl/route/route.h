@@ -88,6 +88,7 @@ void route_reload(const struct control *c, const struct request *r, struct answe
 void route_agent_add(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_set(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_remove(const struct control *c, const struct request *r, struct answer *a);
+void route_agent_fit(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_pause(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_resume(const struct control *c, const struct request *r, struct answer *a);
 void route_agent_kill(const struct control *c, const struct request *r, struct answer *a);

@@ -87,6 +87,7 @@ static const char full[] = "state_dir: /tmp/s/\n"
 			   "    addresses: [198.51.100.7, '2001:db8::7']\n"
 			   "    class: shared\n"
 			   "    prices_as: openai\n"
+			   "    region: eu\n"
 			   "accounts:\n"
 			   "  - name: team\n"
 			   "    month: 500USD\n"
@@ -193,6 +194,7 @@ static void reads_all(void **state)
 	assert_string_equal(p->hosts.v[0], "llm.example.internal");
 	assert_string_equal(p->hosts.v[1], ".models.example.net");
 	assert_string_equal(p->prices_as, "openai");
+	assert_string_equal(p->region, "eu");
 	assert_int_equal(p->class, CONFIG_SHARED);
 	assert_int_equal(p->addresses.n, 2);
 	assert_int_equal(p->addrs[0].ss_family, AF_INET);
@@ -201,7 +203,7 @@ static void reads_all(void **state)
 	assert_string_equal(c->accounts.v[0].parent, "org");
 	assert_int_equal(c->accounts.v[0].limits[WINDOW_MONTH], 500 * NANOUSD_PER_USD);
 	assert_true(c->accounts.v[0].limits[WINDOW_DAY] == GATE_NO_LIMIT);
-	assert_int_equal(c->accounts.v[0].line, 26);
+	assert_int_equal(c->accounts.v[0].line, 27);
 	assert_int_equal(c->agents.v[0].limits[WINDOW_HOUR], 1000);
 	assert_int_equal(c->agents.v[0].limits[WINDOW_DAY], 25 * NANOUSD_PER_USD);
 	assert_int_equal(c->agents.v[0].exhausted_below, 50000000);
