@@ -39,6 +39,7 @@ static const char *const reason_words[GATE_REASON_COUNT] = {
 
 struct kept {
 	struct gate_event event;
+	const char *word, *text; /* what the daemon itself tells; NULL: the event's reason says it */
 	char agent[GATE_NAME_MAX];
 	int64_t at_ns, last_ns;
 	uint64_t count;
@@ -89,8 +90,8 @@ static int write_line(const struct kept *k, struct buf *out)
 	jsonw_init(&w, out);
 	jsonw_object(&w, NULL);
 	jsonw_cstr(&w, "time", units_show_time(k->at_ns, true, mem, sizeof(mem)));
-	jsonw_cstr(&w, "reason", ev->reason < GATE_REASON_COUNT ? reason_words[ev->reason] : "unknown");
-	jsonw_cstr(&w, "text", gate_reason_text((enum gate_reason)ev->reason));
+	jsonw_cstr(&w, "reason", k->word ? k->word : ev->reason < GATE_REASON_COUNT ? reason_words[ev->reason] : "unknown");
+	jsonw_cstr(&w, "text", k->text ? k->text : gate_reason_text((enum gate_reason)ev->reason));
 	jsonw_cstr(&w, "agent", k->agent[0] ? k->agent : NULL);
 	jsonw_i64(&w, "caller_cgroup", (int64_t)ev->caller_cgroup);
 	jsonw_i64(&w, "pid", ev->pid);
@@ -120,12 +121,22 @@ static bool is_same_probe(const struct gate_event *a, const struct gate_event *b
 	       memcmp(a->comm, b->comm, sizeof(a->comm)) == 0;
 }
 
-static struct kept *find_probe(struct events *ev, const struct gate_event *event, int64_t at_ns)
+/* A browser tries again, and at each host that it visits. */
+static bool is_same_told(const struct kept *k, const struct gate_event *b, const char *word)
+{
+	const struct gate_event *a = &k->event;
+
+	return k->word && word && strcmp(k->word, word) == 0 && a->agent_cgroup == b->agent_cgroup && a->dport == b->dport &&
+	       memcmp(a->comm, b->comm, sizeof(a->comm)) == 0;
+}
+
+static struct kept *find_same(struct events *ev, const struct gate_event *event, const char *word, int64_t at_ns)
 {
 	for (size_t i = 1; i <= FOLD_AMONG && i <= ev->count; i++) {
 		struct kept *k = &ev->kept[(ev->next + CTL_EVENTS_KEPT - i) % CTL_EVENTS_KEPT];
 
-		if (is_same_probe(&k->event, event) && at_ns - k->last_ns < EVENTS_FOLD_NS)
+		if ((word ? is_same_told(k, event, word) : !k->word && is_same_probe(&k->event, event)) &&
+		    at_ns - k->last_ns < EVENTS_FOLD_NS)
 			return k;
 	}
 	return NULL;
@@ -167,19 +178,26 @@ static void tell_followers(const struct events *ev, const struct kept *k)
 	buf_done(&line);
 }
 
-void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
+void events_told(struct events *ev, const struct gate_event *event, const char *word, const char *text, const char *agent, int64_t at_ns)
 {
-	struct kept *k = find_probe(ev, event, at_ns);
+	struct kept *k = find_same(ev, event, word, at_ns);
 
 	if (k) {
 		k->last_ns = at_ns;
 		k->count++;
 	} else {
 		k = keep(ev, event, agent, at_ns);
+		k->word = word;
+		k->text = text;
 	}
 	/* Who follows hears of the first, the 10th, the 100th … */
 	if (is_power_of_ten(k->count))
 		tell_followers(ev, k);
+}
+
+void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns)
+{
+	events_told(ev, event, NULL, NULL, agent, at_ns);
 }
 
 void events_put_ended(struct events *ev, const char *agent, uint64_t cgroup_id, size_t n, int64_t at_ns)

@@ -29,6 +29,11 @@ void events_tap(struct events *ev, void (*fn)(void *ctx, const struct gate_event
 void events_put(struct events *ev, const struct gate_event *event, const char *agent, int64_t at_ns);
 /* n connections of that agent, from before or past the egress, were ended (ctl/agents_flows.h). */
 void events_put_ended(struct events *ev, const char *agent, uint64_t cgroup_id, size_t n, int64_t at_ns);
+/*
+ * What the daemon tells by itself, in the same form: word for machines, text for people, both static; NULL: as the event's reason has them.
+ * The same word by the same process name and agent, to the same port, is one line with a count, like UDP.
+ */
+void events_told(struct events *ev, const struct gate_event *event, const char *word, const char *text, const char *agent, int64_t at_ns);
 /* The newest `most` kept ones, oldest first, one JSON object a line. */
 int events_write(const struct events *ev, size_t most, struct buf *out);
 
