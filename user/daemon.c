@@ -27,6 +27,7 @@
 #include "ctl/control.h"
 #include "ctl/endpoints.h"
 #include "ctl/events.h"
+#include "ctl/events_door.h"
 #include "ctl/process.h"
 #include "ctl/server.h"
 #include "ctl/trust.h"
@@ -83,6 +84,7 @@ struct daemon {
 	struct path *path;
 	struct upgrade *upgrade;
 	struct events *events;
+	struct events_door *door;
 	struct alerts *alerts;
 	struct server *server;
 	struct control control;
@@ -349,7 +351,7 @@ static int start_endpoints(struct daemon *d, struct err *e)
 	/* What proves an address is what a call to the provider is verified with. */
 	r = ca_client_ctx_new(d->ca, extra, &client, e);
 	if (r == 0)
-		r = endpoints_prove_with(d->endpoints, client, e);
+		r = endpoints_prove_with(d->endpoints, client, d->door, e);
 	tls_ctx_unref(client);
 	if (r < 0)
 		endpoints_free(d->endpoints);
@@ -366,14 +368,21 @@ static void stop_endpoints(struct daemon *d)
 	endpoints_free(gone);
 }
 
-static void sighted(void *ctx, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed)
+static void sighted(void *ctx, uint16_t provider, const char *name, const struct gate_flow *flow, const char *agent, bool listed)
 {
 	struct daemon *d = ctx;
 
 	(void)pthread_mutex_lock(&d->sight_lock);
 	if (d->endpoints)
-		endpoints_sighted(d->endpoints, provider, name, addr, port, listed);
+		endpoints_sighted(d->endpoints, provider, name, flow, agent, listed);
 	(void)pthread_mutex_unlock(&d->sight_lock);
+}
+
+static void refused(void *ctx, const struct gate_flow *flow, const char *agent, const char *word, const char *text)
+{
+	struct daemon *d = ctx;
+
+	events_door_tell(d->door, flow, agent, word, text);
 }
 
 static struct path_provider *providers_of(const struct config *c)
@@ -399,6 +408,7 @@ static int start_path(struct daemon *d, struct err *e)
 	const struct config *c = d->config;
 	struct path_env env = {
 		.gate = d->gate, .money = d->money, .ca = d->ca, .sighted = sighted, .sighted_ctx = d,
+		.refused = refused, .refused_ctx = d,
 	};
 
 	gate_set_policy(d->gate, c->others == CONFIG_DENY, c->capture_ports.v, c->capture_ports.n,
@@ -408,7 +418,7 @@ static int start_path(struct daemon *d, struct err *e)
 		return err_set(e, ENOMEM, "path: out of memory");
 	struct path_options o = {
 		.providers = d->providers, .nproviders = c->providers.n, .workers = (unsigned)c->workers,
-		.listen_port = (uint16_t)c->listen_port, .http2 = c->http2, .body_max = (size_t)c->body_max_bytes,
+		.listen_port = (uint16_t)c->listen_port, .http2 = c->http2, .refuse_ech = c->ech == CONFIG_ECH_REFUSE, .body_max = (size_t)c->body_max_bytes,
 		.connect_timeout_ms = c->connect_timeout_ns / 1000000,
 		.response_timeout_ms = c->response_timeout_ns / 1000000, .upstream_ca = c->upstream_ca,
 		.request_timeout_ms = c->request_timeout_ns / 1000000, .stall_timeout_ms = c->stall_timeout_ns / 1000000,
@@ -467,12 +477,24 @@ static int start_events(struct daemon *d, struct err *e)
 		return r;
 	events_tap(d->events, heard_from_gate, d);
 	agents_tell(d->agents, &calls);
+	events_door_to(d->door, d->events);
 	return 0;
 }
 
 static void stop_events(struct daemon *d)
 {
+	events_door_to(d->door, NULL);
 	events_free(d->events);
+}
+
+static int start_door(struct daemon *d, struct err *e)
+{
+	return events_door_new(d->loop, &d->door, e);
+}
+
+static void stop_door(struct daemon *d)
+{
+	events_door_free(d->door);
 }
 
 static int start_alerts(struct daemon *d, struct err *e)
@@ -509,7 +531,7 @@ static void describe(void *ctx, struct daemon_view *ret)
 		size_t offset;
 	} counts[] = {
 #define COUNT(member) { #member, offsetof(struct path_counts, member) }
-		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(plain_http), COUNT(tls_failed), COUNT(tls_distrusted),
+		COUNT(conns), COUNT(conns_open), COUNT(strangers), COUNT(spliced), COUNT(plain_http), COUNT(hidden_names), COUNT(tls_failed), COUNT(tls_distrusted),
 		COUNT(exchanges), COUNT(exchanges_open), COUNT(refused), COUNT(forwarded), COUNT(free_calls),
 		COUNT(upstream_conns), COUNT(upstream_reused), COUNT(upstream_failed), COUNT(settled), COUNT(estimated),
 		COUNT(overruns), COUNT(input_known), COUNT(over_share), COUNT(shed), COUNT(slow_requests), COUNT(stalled), COUNT(out_of_files),
@@ -988,6 +1010,7 @@ static const struct step {
 	bool handed;
 } steps[] = {
 	{ "loop", start_loop, stop_loop, false },
+	{ "door", start_door, stop_door, false },
 	{ "dirs", start_dirs, NULL, false },
 	{ "upgrade", start_upgrade, stop_upgrade, false },
 	{ "prices", start_prices, stop_prices, false },

@@ -72,6 +72,11 @@ class Names:
         """What an agent does that found this address in its own way."""
         return self.w.curl("bot", f"https://{name}/v1/models", "--connect-to", f"{name}:443:{address}:443")
 
+    def told(self, word):
+        """Lines of `purse events` with that reason."""
+        lines = [json.loads(line) for line in self.w.purse("events", "--json").stdout.splitlines()]
+        return [e for e in lines if e["reason"] == word]
+
     def count(self, what):
         return self.w.purse_json("status")["daemon"]["counts"][what]
 
@@ -169,6 +174,11 @@ def test_learned_by_name_once_proven(names):
     a = n.listed()[NEAR]
     assert a["known_by"] == "sni" and a["class"] == "dedicated" and a["leaves_s"] > 3500
     assert seen() == 1, "the daemon's handshake, nothing else"
+    # Who brought it up is told, once and for as long as it stays.
+    assert a["taught_by"] == "bot" and n.listed()[V4]["taught_by"] is None
+    (event,) = n.told("learned")
+    assert event["agent"] == "bot" and event["dst"] == NEAR and event["comm"] == "curl" and event["errno"] is None
+    assert any(NEAR in line and " bot " in line for line in n.w.purse("endpoints").stdout.splitlines())
     # Now it is gated on every port, and no longer at hand for other names.
     assert "captured" in n.w.python("bot", TALK + f"print(talk('{NEAR}', 8443))").stdout
     n.models(OPENAI, NEAR)
@@ -195,6 +205,17 @@ def test_a_foreign_address_cannot_be_brought_up(names):
     n.models(OPENAI, "127.0.0.1")
     time.sleep(0.5)
     assert n.learned()["proofs"] == before
+
+
+def test_a_neighbours_relay_is_not_learned(names):
+    """An agent's relay on the next machine serves the name, as any relay does: other agents' ways there are not to change by it."""
+    n = names(zone_of(V4))
+    seen = n.serve("10.77.0.5", n.chain)
+    worlds.wait_for("the first answer", lambda: V4 in n.listed())
+    for _ in range(3):
+        assert n.models(OPENAI, "10.77.0.5").returncode == 0
+    time.sleep(1)
+    assert n.learned()["proofs"] == 0 and n.learned()["addresses"] == 0 and seen() == 0
 
 
 # ---- ranges and NAT64
@@ -236,6 +257,11 @@ HTTP = {
     "an LLM host elsewhere": (OTHER, 443, f"GET / HTTP/1.1\\r\\nhost: {OPENAI}\\r\\n\\r\\n", True),
     "an LLM host in the target": (OTHER, 443, f"GET http://{OPENAI}/ HTTP/1.1\\r\\nhost: x.test\\r\\n\\r\\n", True),
     "an LLM host through a proxy": (OTHER, 443, f"CONNECT {OPENAI}:443 HTTP/1.1\\r\\n\\r\\n", True),
+    "an LLM host behind empty lines": (OTHER, 443, f"\\r\\n\\r\\nGET / HTTP/1.1\\r\\nhost: {OPENAI}\\r\\n\\r\\n", True),
+    "an LLM host on a folded line": (OTHER, 443, f"GET / HTTP/1.1\\r\\nhost:\\r\\n {OPENAI}\\r\\n\\r\\n", True),
+    "a tunnel to anybody": (OTHER, 443, "CONNECT x.test:443 HTTP/1.1\\r\\n\\r\\n", True),
+    "HTTP/2 without TLS elsewhere": (OTHER, 443, "PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n", True),
+    "an upgrade to it": (OTHER, 443, "GET / HTTP/1.1\\r\\nhost: x.test\\r\\nupgrade: h2c\\r\\n\\r\\n", True),
     "another host elsewhere": (OTHER, 443, "GET / HTTP/1.1\\r\\nhost: x.test\\r\\n\\r\\n", False),
 }
 
@@ -254,15 +280,62 @@ def test_plain_http_is_told_to_use_https(names):
     assert r.stdout.startswith("HTTP/1.1 403") and "Use https://" in r.stdout
 
 
+PLAIN_SERVER = """
+import http.server, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200); self.send_header("content-length", "2"); self.end_headers(); self.wfile.write(b"ok")
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"])); self.do_GET()
+    def log_message(self, *a):
+        print(self.headers["host"], flush=True)
+http.server.ThreadingHTTPServer((sys.argv[1], 80), Answer).serve_forever()
+"""
+
+KEPT_ALIVE = """
+import http.client
+def ask(c, host, method="GET", body=None):
+    try:
+        c.request(method, "/", body, {"host": host})
+        return c.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return "refused"
+"""
+
+
+def test_later_plain_requests_are_looked_at(names):
+    """A connection is kept alive: its second request names an LLM host."""
+    n = names({**zone_of(V4), "x.test": {"A": [OTHER]}}, config={"capture_ports": [443, 80]})
+    worlds.wait_for("the first answer", lambda: V4 in n.listed())
+    seen = n.w.folder / "plain.log"
+    server = n.w.spawn(n.w.far, [sys.executable, "-uc", PLAIN_SERVER, OTHER], stdout=open(seen, "w"), stderr=subprocess.DEVNULL)
+    n.servers.append(server)
+    worlds.wait_for("the plain server", lambda: worlds.run("nsenter", f"--net=/run/netns/{n.w.name}", "ss", "-ltnH", "sport = :80").stdout)
+    code = KEPT_ALIVE + f"""
+c = http.client.HTTPConnection("{OTHER}", 80, timeout=5)
+body = '{{"host": "{OPENAI}"}}' + "x" * 100000
+print(ask(c, "x.test"), ask(c, "y.test"), ask(c, "x.test", "POST", body), ask(c, "{OPENAI}"))
+c = http.client.HTTPConnection("{OTHER}", 80, timeout=5)
+c.connect()
+c.sock.sendall(b"GET / HTTP/1.1\\r\\nhost: x.test\\r\\n\\r\\nGET / HTTP/1.1\\r\\nhost: {OPENAI}\\r\\n\\r\\n")
+print(c.sock.recv(100))
+"""
+    out = n.w.python("bot", code)
+    assert out.stdout.split("\n")[0] == "ok ok ok refused", out.stdout + out.stderr
+    assert OPENAI not in seen.read_text() and seen.read_text().count("x.test") == 2, seen.read_text()
+    assert n.count("plain_http") == 2 and n.told("plain-http")[0]["count"] == 2
+
+
 # ---- splices
 
-def hello(name, ech=False):
+def hello(name, ech=False, groups=(0x1d,)):
     """A ClientHello as bytes: Python's own cannot hide its name."""
     def ext(kind, data):
         return struct.pack("!HH", kind, len(data)) + data
-    exts = ext(0x2b, b"\x02\x03\x04") + ext(0x0a, b"\x00\x02\x00\x1d") + ext(0x0d, b"\x00\x02\x04\x03") + ext(0x33, struct.pack("!HHH", 36, 0x1d, 32) + b"k" * 32)
+    exts = ext(0x2b, b"\x02\x03\x04") + ext(0x0a, struct.pack(f"!H{len(groups)}H", 2 * len(groups), *groups)) + ext(0x0d, b"\x00\x02\x04\x03") + ext(0x33, struct.pack("!HHH", 36, 0x1d, 32) + b"k" * 32)
     if name:
-        exts += ext(0, struct.pack("!HBH", len(name) + 3, 0, len(name)) + name.encode())
+        exts += ext(0, struct.pack("!HBH", len(name) + 3, 0, len(name)) + name.encode("latin-1"))
     if ech:
         exts += ext(0xfe0d, b"\x00\x00\x01\x00\x01\x05" + b"\x00\x20" + b"e" * 32 + b"\x00\x10" + b"p" * 16)
     body = b"\x03\x03" + b"r" * 32 + b"\x00" + b"\x00\x02\x13\x01" + b"\x01\x00" + struct.pack("!H", len(exts)) + exts
@@ -284,6 +357,16 @@ SPLICES = {
     "a name whose DNS points at this machine": ("dedicated", "198.51.100.98", hello("here.test"), False),
     "a name that DNS does not know": ("dedicated", "198.51.100.98", hello("nowhere.test"), False),
     "no name, elsewhere": ("dedicated", OTHER, hello(""), True),
+    "an outer name with ECH, elsewhere": ("dedicated", OTHER, hello("x.test", ech=True), False),
+    "upper case and a dot": ("dedicated", "198.51.100.98", hello("X.TEST."), True),
+    "an address as name": ("dedicated", OTHER, hello(OTHER), True),
+    "no host name": ("dedicated", OTHER, hello("api.openai.com:443"), False),
+    "two dots": ("dedicated", OTHER, hello("api.openai.com.."), False),
+    "a NUL": ("dedicated", OTHER, hello("x.test\0" + OPENAI), False),
+    "a warning alert, then an LLM host": ("dedicated", OTHER, b"\x15\x03\x01\x00\x02\x01\x5a" + hello(OPENAI), False),
+    "a record version that Go takes": ("dedicated", OTHER, b"\x16\x01\x01" + hello(OPENAI)[3:], False),
+    "a PROXY header, then an LLM host": ("dedicated", OTHER, b"PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n" + hello(OPENAI), False),
+    "SOCKS": ("dedicated", OTHER, b"\x05\x01\x00", False),
 }
 
 
@@ -303,3 +386,53 @@ def test_splicing(names, kind):
         assert seen == spliced, f"{row}: the far side saw {seen} connections"
         assert ("\\x16\\x03" in got or "\\x15\\x03" in got) == spliced, f"{row}: {got}"
     assert not any("request" in r for r in n.w.records())
+    if kind == "dedicated":
+        assert {e["reason"] for word in ("hidden-name", "odd-name", "bad-hello", "other-name", "no-name", "llm-address") for e in n.told(word)} == {
+            "hidden-name", "odd-name", "bad-hello", "other-name", "no-name", "llm-address"}
+        assert n.count("hidden_names") == 2
+
+
+def say(n, to, *texts):
+    """What an agent reads, saying one text after the other, each when something came."""
+    code = f"import socket\ns = socket.create_connection(('{to}', 443), timeout=5)\ns.settimeout(5)\n" + "".join(
+        f"s.sendall({t!r})\ntry: print('got', s.recv(4096)[:60])\nexcept OSError as e: print(e)\n" for t in texts)
+    return n.w.python("bot", code).stdout
+
+
+@pytest.mark.parametrize("ech", ["refuse", "allow"])
+def test_a_hidden_name_does_not_reach_a_front(names, ech):
+    """What the outer name leads to may be a front that LLM hosts share: there the inner one decides."""
+    providers = [{"name": "openai", "dialect": "openai", "hosts": [OPENAI], "class": "shared"}]
+    n = names({OPENAI: {"A": [V4]}, "x.test": {"A": [OTHER]}, "front.test": {"A": [V4]}, "mixed.test": {"A": [OTHER, V4]}},
+              config={"providers": providers, "ech": ech})
+    worlds.wait_for("the first answer", lambda: V4 in n.listed())
+    before = n.count("spliced")
+    for name in ("front.test", "mixed.test"):
+        assert "x16" not in say(n, "198.51.100.98", hello(name, ech=True)), name
+    assert n.count("spliced") == before and n.count("hidden_names") == 2
+    (event,) = n.told("hidden-name")
+    assert event["count"] == 2 and event["agent"] == "bot" and "ech: allow" in event["text"]
+    assert ("x16" in say(n, "198.51.100.98", hello("x.test", ech=True))) == (ech == "allow")
+    assert "x16" in say(n, "198.51.100.98", hello("front.test"))  # its name is what it says
+
+
+def test_a_second_hello_keeps_its_name(names):
+    """A server that asks for another key share gets a second ClientHello in the clear, and might go by its name."""
+    n = names({**zone_of(V4), "x.test": {"A": ["198.51.100.98"]}})
+    worlds.wait_for("the first answer", lambda: V4 in n.listed())
+    chain, key = n.chain
+    n.add_address("198.51.100.98")
+    n.servers.append(n.w.spawn(n.w.far, ["openssl", "s_server", "-cert", chain, "-key", key, "-groups", "P-384", "-accept", "198.51.100.98:443", "-quiet"],
+                               stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    worlds.wait_for("the server", lambda: "198.51.100.98:443" in worlds.run("nsenter", f"--net=/run/netns/{n.w.name}", "ss", "-ltnH").stdout)
+    first = hello("x.test", groups=(0x1d, 0x18))
+    retry = "cf!\\xadt\\xe5"[1:]
+    got = say(n, "198.51.100.97", first, hello(OPENAI, groups=(0x18,)))
+    assert "\\x16\\x03\\x03" in got and retry in got and len(n.told("second-name")) == 1, got
+    # Sent along with the first one, before the server has asked for it.
+    say(n, "198.51.100.97", first + hello(OPENAI, groups=(0x18,)))
+    assert n.told("second-name")[0]["count"] == 2
+    spliced = n.count("spliced")
+    r = n.w.in_agent("bot", ["openssl", "s_client", "-connect", "198.51.100.97:443", "-servername", "x.test", "-groups", "X25519:P-384", "-tls1_3"], input="")
+    assert "TLSv1.3" in r.stdout and "secp384r1" in r.stdout, r.stdout + r.stderr
+    assert n.count("spliced") == spliced + 1 and n.told("second-name")[0]["count"] == 2

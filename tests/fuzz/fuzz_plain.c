@@ -16,6 +16,7 @@ const struct str fuzz_seeds[] = {
 	FUZZ_SEED("POST http://" LLM ":80/v1 HTTP/1.1\r\nhost:a.example\r\n\r\n"),
 	FUZZ_SEED("CONNECT " LLM ":443 HTTP/1.1\nX: y\nHost: b\n\n"),
 	FUZZ_SEED("GET / HTTP/1.0\r\nHost: b.example\r\nHost: LLM.example.\r\n\r\n"),
+	FUZZ_SEED("\r\nGET / HTTP/1.1\r\nHost:\r\n " LLM "\r\n\r\nGET http://" LLM "/ HTTP/1.1\r\nupgrade: h2c\r\n\r\n"),
 	FUZZ_SEEDS_END,
 };
 
@@ -51,6 +52,21 @@ static bool h1_means_llm(const void *p, size_t n)
 	return ret;
 }
 
+/* The whole stream in pieces: the same as in one, and no milder than what was said of its first head. */
+static void check_stream(const uint8_t *data, size_t size, enum plain_verdict head)
+{
+	struct plain whole = { .is_llm = is_llm }, cut = { .is_llm = is_llm };
+	enum plain_verdict v = plain_feed(&whole, (const char *)data, size), w = PLAIN_MORE;
+	uint32_t state = (uint32_t)size | 1;
+
+	for (size_t at = 0, n; at < size && w == PLAIN_MORE; at += n) {
+		n = 1 + fuzz_random(&state) % (size - at);
+		w = plain_feed(&cut, (const char *)data + at, n);
+	}
+	MUST(v == w);
+	MUST((head != PLAIN_LLM && head != PLAIN_HIDDEN) || v == head);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum plain_verdict all = read_copy(data, size), part;
@@ -62,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(part == PLAIN_MORE || part == all);
 	}
 	if (size < PLAIN_HEAD_MAX && h1_means_llm(data, size))
-		MUST(all == PLAIN_LLM);
+		MUST(all == PLAIN_LLM || all == PLAIN_HIDDEN);
+	check_stream(data, size, all);
 	return 0;
 }

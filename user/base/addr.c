@@ -119,6 +119,28 @@ bool addr_in_net(const uint8_t addr[16], const struct addr_net *net)
 	return !bits || ((addr[whole] ^ net->addr[whole]) >> (8 - bits)) == 0;
 }
 
+#define V4(a, b, len) { { [10] = 0xff, [11] = 0xff, [12] = (a), [13] = (b) }, 96 + (len) }
+static const struct addr_net private_nets[] = {
+	V4(10, 0, 8), V4(172, 16, 12), V4(192, 168, 16), V4(100, 64, 10), V4(198, 18, 15),
+	{ { 0xfc }, 7 }, { { 0xfe, 0xc0 }, 10 }, { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48 },
+};
+static const struct addr_net nat64_well_known = { { 0x00, 0x64, 0xff, 0x9b }, 96 };
+
+bool addr_is_private(const uint8_t addr[16])
+{
+	uint8_t inside[16];
+
+	if (addr_in_net(addr, &nat64_well_known)) {
+		memcpy(inside, v4_mapped, sizeof(v4_mapped));
+		memcpy(inside + sizeof(v4_mapped), addr + sizeof(v4_mapped), 4);
+		return addr_is_private(inside);
+	}
+	for (size_t i = 0; i < sizeof(private_nets) / sizeof(private_nets[0]); i++)
+		if (addr_in_net(addr, &private_nets[i]))
+			return true;
+	return addr_is_special(addr);
+}
+
 const char *addr_show_net(const struct addr_net *net, char *ret, size_t size)
 {
 	bool v4 = addr_is_v4(net->addr) && net->prefixlen >= 96;

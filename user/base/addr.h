@@ -23,6 +23,12 @@ const char *addr_show(const uint8_t addr[16], char *ret, size_t size);
 /* Nothing, loopback, link-local, multicast: what no name out there should lead to. */
 bool addr_is_special(const uint8_t addr[16]);
 
+/*
+ * The same, and what is somebody's own network: private (RFC 1918), shared (RFC 6598), benchmark, unique local, site-local, and what a NAT64
+ * that is only known here leads to.
+ */
+bool addr_is_private(const uint8_t addr[16]);
+
 /* A range; 128 = one address. prefixlen counts over all 16 bytes: 198.51.100.0/24 has 120. Bits behind it are zero. */
 struct addr_net {
 	uint8_t addr[16];

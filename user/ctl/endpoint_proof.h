@@ -8,6 +8,7 @@
 #ifndef PURSE_CTL_ENDPOINT_PROOF_H
 #define PURSE_CTL_ENDPOINT_PROOF_H
 
+#include "gate_abi.h"
 #include "terms.h"
 
 #define PROOF_WAITING_MAX 64
@@ -25,7 +26,10 @@ struct proof {
 	char name[256];
 	uint8_t addr[16];
 	uint16_t port;
-	unsigned tag; /* the asker's own */
+	/* The asker's own, and who made it ask: not looked at, except that the first to ask is who asked. */
+	unsigned tag;
+	struct gate_flow flow;
+	char agent[GATE_NAME_MAX];
 };
 
 /* why NULL = proven. is_own: the address is one of this machine. Never called inside prover_ask. */

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "ctl/endpoints_own.h"
+#include "ctl/events_door.h"
 
 #define SWEEP_MS 60000
 #define LISTED_EVERY_NS INT64_C(100000000) /* sightings of listed addresses only say "still in use": a sample does */
@@ -61,7 +62,7 @@ static void learn(struct host *h, const struct sockaddr_storage *addrs, unsigned
 
 		if (!addr_from_sockaddr(&addrs[i], addr, NULL) || addr_is_special(addr))
 			continue;
-		host_take(h, addr, ENDPOINT_BY_DNS, true, now_s);
+		(void)host_take(h, addr, ENDPOINT_BY_DNS, true, now_s);
 		confirmed |= host_find(h, addr) != NULL;
 	}
 	/* Something was confirmed just now (a full table may have taken nothing): what is old may go. */
@@ -140,30 +141,56 @@ static struct host *host_of(struct endpoints *ep, uint16_t provider, const char 
 	return below;
 }
 
-void endpoints_proven(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], bool is_own, int64_t now_s)
+/* Its own machine, a neighbour of the agent, or anywhere: a relay that the agent runs there is as good a proof. */
+static const char *why_not_learned(const uint8_t addr[16], bool is_own)
 {
-	struct host *h = provider < ep->config->providers.n ? host_of(ep, provider, name) : NULL;
+	if (is_own)
+		return "is this machine's own";
+	return addr_is_private(addr) ? "is of a private network and not in the config's `addresses`" : NULL;
+}
+
+static void tell_learned(struct endpoints *ep, const struct proof *p, const struct address *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	log_info("gate", "%s: address %s is used by agent %s and proved to serve that name: listed", p->name,
+		 addr_show(p->addr, text, sizeof(text)), p->agent);
+	if (ep->door)
+		events_door_tell(ep->door, &p->flow, p->agent, "learned",
+				 a->is_near ? "no refusal: this address proved to serve an LLM host's name and is near its others: listed like them "
+					      "for an hour (purse endpoints)" :
+					      "no refusal: this address proved to serve an LLM host's name: listed as shared for an hour (purse "
+					      "endpoints); a relay would prove the same");
+}
+
+void endpoints_proven(struct endpoints *ep, const struct proof *p, bool is_own, int64_t now_s)
+{
+	uint16_t provider = (uint16_t)p->tag;
+	struct host *h = provider < ep->config->providers.n ? host_of(ep, provider, p->name) : NULL;
 	char text[ADDR_TEXT_MAX];
 
 	if (!h)
 		return;
-	bool near = table_is_near(ep, provider, addr);
-	if (host_find(h, addr)) {
-		host_take(h, addr, ENDPOINT_BY_SNI, near, now_s);
+	bool near = table_is_near(ep, provider, p->addr);
+	if (host_find(h, p->addr)) {
+		(void)host_take(h, p->addr, ENDPOINT_BY_SNI, near, now_s);
 		return;
 	}
-	/* A relay of an agent's own would be as good a proof: this machine's other services are not to be closed by it. */
-	if (is_own && !near) {
-		log_warn("gate", "%s: address %s is this machine's own and serves that name: a relay? Not listed", name,
-			 addr_show(addr, text, sizeof(text)));
+	const char *why = near ? NULL : why_not_learned(p->addr, is_own);
+	if (why) {
+		log_warn("gate", "%s: address %s %s and serves that name: a relay of agent %s? Not listed", p->name,
+			 addr_show(p->addr, text, sizeof(text)), why, p->agent);
 		return;
 	}
-	table_make_room_for_learned(h);
+	table_make_room_for_learned(h, p->agent);
 	/* All others that stay are better founded: no room is none. */
 	if (h->n == ENDPOINTS_PER_HOST)
 		return;
-	host_take(h, addr, ENDPOINT_BY_SNI, near, now_s);
-	log_info("gate", "%s: address %s is used by agents and proved to serve that name: listed", name, addr_show(addr, text, sizeof(text)));
+	struct address *a = host_take(h, p->addr, ENDPOINT_BY_SNI, near, now_s);
+	if (!a)
+		return;
+	(void)str_copy(a->taught_by, sizeof(a->taught_by), str_of(p->agent));
+	tell_learned(ep, p, a);
 }
 
 static void proof_done(void *ctx, const struct proof *p, const char *why, bool is_own)
@@ -171,9 +198,9 @@ static void proof_done(void *ctx, const struct proof *p, const char *why, bool i
 	char text[ADDR_TEXT_MAX];
 
 	if (!why)
-		return endpoints_proven(ctx, (uint16_t)p->tag, p->name, p->addr, is_own, now_boot_s());
-	log_info("gate", "%s: address %s port %u was used by an agent but does not prove to serve that name (%s): not listed", p->name,
-		 addr_show(p->addr, text, sizeof(text)), p->port, why);
+		return endpoints_proven(ctx, p, is_own, now_boot_s());
+	log_info("gate", "%s: address %s port %u was used by agent %s but does not prove to serve that name (%s): not listed", p->name,
+		 addr_show(p->addr, text, sizeof(text)), p->port, p->agent, why);
 }
 
 static bool is_probed_port(const struct endpoints *ep, uint16_t provider, uint16_t port)
@@ -191,6 +218,8 @@ static void consider(struct endpoints *ep, const struct proof *p)
 	const struct address *a = h ? host_find(h, p->addr) : NULL;
 
 	if (!h || addr_is_special(p->addr) || !is_probed_port(ep, provider, p->port))
+		return;
+	if (!a && addr_is_private(p->addr) && !table_is_near(ep, provider, p->addr))
 		return;
 	if (a && (a->known_by & ENDPOINT_BY_CONFIG || now_boot_s() - a->seen_s < ENDPOINTS_PROVE_AGAIN_S))
 		return;
@@ -223,9 +252,9 @@ static bool is_in_inbox(const struct endpoints *ep, const struct proof *p)
 	return false;
 }
 
-void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed)
+void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name, const struct gate_flow *flow, const char *agent, bool listed)
 {
-	struct proof p = { .port = port, .tag = provider };
+	struct proof p = { .port = flow->dport, .tag = provider, .flow = *flow };
 	bool wakes = false;
 
 	if (!ep->prover || provider >= ep->config->providers.n || strlen(name) >= sizeof(p.name))
@@ -238,7 +267,8 @@ void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name
 		ep->listed_ns = now;
 	}
 	memcpy(p.name, name, strlen(name) + 1);
-	memcpy(p.addr, addr, 16);
+	memcpy(p.addr, flow->dst, 16);
+	(void)str_copy(p.agent, sizeof(p.agent), str_of(agent));
 	(void)pthread_mutex_lock(&ep->lock);
 	ep->sighted++;
 	if (ep->ninbox == ENDPOINTS_INBOX_MAX) {
@@ -252,8 +282,9 @@ void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name
 		loop_wake_send(ep->wake);
 }
 
-int endpoints_prove_with(struct endpoints *ep, struct tls_ctx *client, struct err *e)
+int endpoints_prove_with(struct endpoints *ep, struct tls_ctx *client, struct events_door *door, struct err *e)
 {
+	ep->door = door;
 	int r = loop_wake_new(ep->loop, read_inbox, ep, &ep->wake);
 
 	if (r == 0)
@@ -277,7 +308,7 @@ static int start_host(struct host *h, struct err *e)
 
 	for (size_t i = 0; i < p->addresses.n; i++)
 		if (p->nets[i].prefixlen == 128)
-			host_take(h, p->nets[i].addr, ENDPOINT_BY_CONFIG, true, h->ep->loop ? now_boot_s() : 0);
+			(void)host_take(h, p->nets[i].addr, ENDPOINT_BY_CONFIG, true, h->ep->loop ? now_boot_s() : 0);
 	if (h->wildcard && !h->fixed)
 		log_info("gate", "provider %s: names below %s cannot be resolved; connections to them are recognised by "
 			 "SNI only, on the captured ports", p->name, h->name + 1);
@@ -387,7 +418,7 @@ void endpoints_address_at(const struct endpoints *ep, size_t i, size_t j, struct
 	const struct address *a = &ep->hosts[i].addrs[j];
 
 	*ret = (struct endpoint_address){
-		.known_by = a->known_by, .since_s = a->since_s, .seen_s = a->seen_s,
+		.known_by = a->known_by, .since_s = a->since_s, .seen_s = a->seen_s, .taught_by = a->taught_by,
 		.leaves_s = a->known_by & ENDPOINT_BY_CONFIG ? -1 : a->seen_s + ENDPOINTS_FORGET_S,
 	};
 	memcpy(ret->addr, a->addr, 16);

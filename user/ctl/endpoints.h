@@ -5,11 +5,12 @@
  *   dns     DNS names it, asked again when its TTL is over (within bounds): stays for an hour after DNS has stopped naming it. Never below
  *           the last good set: without a good answer nothing goes;
  *   sni     an agent went there under a configured name, and a TLS handshake from the daemon proved that the address serves that name:
- *           stays for an hour after the last proof. Bounded in number; the oldest of these make room.
+ *           stays for an hour after the last proof. Bounded in number, of one agent, of one host and in all: who brought up the most
+ *           makes room, the oldest first. Addresses of private networks, which an agent's neighbours have, are not learned this way.
  * So an attacker, or a broken resolver, can make the table larger, within bounds, not smaller. A v4 address is listed in all its NAT64 forms.
  *
  * What an agent brought up has its provider's class only near (same /24, /48) what config or DNS name; elsewhere it counts as shared: any
- * address of a large CDN serves any of its customers' names, and one agent must not close such an address to others.
+ * address of a large CDN serves any of its customers' names, and so does a relay that an agent runs; neither is to be closed to others.
  *
  * Names below a wildcard host (".example.com") cannot be asked for; they are known by SNI alone.
  * For the main loop's thread only, but endpoints_sighted.
@@ -25,6 +26,7 @@
 
 struct config;
 struct endpoints;
+struct events_door;
 struct gate;
 struct loop;
 struct tls_ctx;
@@ -35,6 +37,7 @@ struct tls_ctx;
 #define ENDPOINTS_TTL_MOST_S 300
 #define ENDPOINTS_RETRY_S 5       /* after no answer */
 #define ENDPOINTS_LEARNED_PER_HOST 32 /* known by SNI alone */
+#define ENDPOINTS_LEARNED_PER_AGENT 16
 #define ENDPOINTS_LEARNED_MAX 256
 #define ENDPOINTS_PROVE_AGAIN_S 600 /* seen in use, and not named or proven for so long: proven again */
 
@@ -42,19 +45,20 @@ struct tls_ctx;
 int endpoints_new(const struct config *c, struct gate *gate, struct loop *loop, struct endpoints **ret,
 		  struct err *e);
 void endpoints_free(struct endpoints *ep); /* NULL ok; the gate's table stays as it is */
-/* From now on sightings are proven, verified by this context. Takes a reference. */
-int endpoints_prove_with(struct endpoints *ep, struct tls_ctx *client, struct err *e);
+/* From now on sightings are proven, verified by this context (takes a reference); what is learned is told there (NULL ok). */
+int endpoints_prove_with(struct endpoints *ep, struct tls_ctx *client, struct events_door *door, struct err *e);
 
 /* What DNS said about a host, and for how long (0 addresses: error, in `why`), and the sweep that follows from it. */
 void endpoints_learn(struct endpoints *ep, const char *host, const struct sockaddr_storage *addrs, unsigned n, unsigned ttl_s,
 		     const char *why, int64_t now_s);
 /*
- * An agent's TLS connection to addr:port asks for `name`, which is one of that provider's. listed: the gate knows the address.
+ * An agent's TLS connection asks for `name`, which is one of that provider's. listed: the gate knows the address.
  * Returns at once; any thread. Cheap enough for every connection; too many at a time are forgotten.
  */
-void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed);
+void endpoints_sighted(struct endpoints *ep, uint16_t provider, const char *name, const struct gate_flow *flow, const char *agent, bool listed);
 /* What follows from a proof. is_own: the address is this machine's own, where an agent could listen and relay. */
-void endpoints_proven(struct endpoints *ep, uint16_t provider, const char *name, const uint8_t addr[16], bool is_own, int64_t now_s);
+struct proof;
+void endpoints_proven(struct endpoints *ep, const struct proof *p, bool is_own, int64_t now_s);
 /* Drops what was known by SNI alone and is old; an hour after the start also what an earlier daemon left and nobody found again. */
 void endpoints_sweep(struct endpoints *ep, int64_t now_s);
 
@@ -76,6 +80,7 @@ struct endpoint_address {
 	unsigned known_by;     /* ENDPOINT_BY_… bits */
 	int64_t since_s, seen_s;
 	int64_t leaves_s; /* unless seen again; -1 = never */
+	const char *taught_by; /* the agent that brought it up; "" = none did. Valid until the next change */
 };
 /* Address j of entry i. */
 void endpoints_address_at(const struct endpoints *ep, size_t i, size_t j, struct endpoint_address *ret);

@@ -19,6 +19,7 @@ struct address {
 	uint8_t addr[16]; /* v4 as v4-mapped */
 	unsigned known_by;
 	bool is_near; /* of one known by sni */
+	char taught_by[GATE_NAME_MAX]; /* likewise: who brought it up first */
 	int64_t since_s, seen_s;
 };
 
@@ -43,6 +44,7 @@ struct endpoints {
 	size_t nhosts;
 	unsigned seed;
 	struct prover *prover; /* NULL = nothing is learned from SNI */
+	struct events_door *door;
 	struct loop_timer *sweep;
 
 	/* What an earlier daemon left in the gate: stays for a while, in case that DNS does not answer now. */
@@ -68,10 +70,10 @@ const struct host *table_owner(const struct endpoints *ep, const uint8_t addr[16
 enum gate_class provider_class(const struct config_provider *p);
 size_t host_learned(const struct host *h);
 size_t table_learned(const struct endpoints *ep);
-/* Adds the address, or notes that it was seen; the gate is told. Needs room. */
-void host_take(struct host *h, const uint8_t addr[16], unsigned known_by, bool is_near, int64_t now_s);
-/* The oldest of those known by SNI alone goes, if this host, or all, have as many as they may. */
-void table_make_room_for_learned(struct host *h);
+/* Adds the address, or notes that it was seen; the gate is told. Needs room. NULL: no room. */
+struct address *host_take(struct host *h, const uint8_t addr[16], unsigned known_by, bool is_near, int64_t now_s);
+/* One of those known by SNI alone goes, if this agent, this host, or all, have as many as they may. */
+void table_make_room_for_learned(struct host *h, const char *agent);
 void host_forget_old(struct host *h, bool learned_only, int64_t now_s);
 /* Near what the operator or DNS names, of any host of the same provider. */
 bool table_is_near(const struct endpoints *ep, uint16_t provider, const uint8_t addr[16]);

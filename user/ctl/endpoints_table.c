@@ -4,6 +4,7 @@
  * nothing about whom to believe: endpoints.c does.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,29 +142,55 @@ size_t table_learned(const struct endpoints *ep)
 	return n;
 }
 
-static void drop_oldest_of_all(struct endpoints *ep)
+/* ---- room for what agents brought up. only NULL: of all hosts */
+
+static size_t taught_by(const struct endpoints *ep, const struct host *only, const char *agent)
 {
-	struct host *of = NULL;
-	struct address *oldest = NULL;
+	size_t n = 0;
 
 	for (size_t i = 0; i < ep->nhosts; i++) {
-		struct address *a = oldest_learned(&ep->hosts[i]);
+		const struct host *h = &ep->hosts[i];
 
-		if (a && (!oldest || a->seen_s < oldest->seen_s)) {
-			oldest = a;
-			of = &ep->hosts[i];
-		}
+		for (size_t j = 0; (!only || h == only) && j < h->n; j++)
+			n += is_learned(&h->addrs[j]) && strcmp(h->addrs[j].taught_by, agent) == 0;
 	}
-	if (oldest)
-		drop_at(of, oldest, "makes room for newer ones that agents brought up");
+	return n;
 }
 
-void table_make_room_for_learned(struct host *h)
+/* Whose teacher has the most, the one to come counted for `agent`; of those the oldest. */
+static void drop_for(struct endpoints *ep, struct host *only, const char *agent, bool only_own)
 {
+	struct host *of = NULL;
+	struct address *worst = NULL;
+	size_t most = 0;
+
+	for (size_t i = 0; i < ep->nhosts; i++) {
+		struct host *h = &ep->hosts[i];
+
+		for (size_t j = 0; (!only || h == only) && j < h->n; j++) {
+			struct address *a = &h->addrs[j];
+			bool is_own = strcmp(a->taught_by, agent) == 0;
+			size_t n = is_learned(a) && (is_own || !only_own) ? taught_by(ep, only, a->taught_by) + is_own : 0;
+
+			if (n < most || n == 0 || (n == most && worst && a->seen_s >= worst->seen_s))
+				continue;
+			most = n;
+			worst = a;
+			of = h;
+		}
+	}
+	if (worst)
+		drop_at(of, worst, "makes room for newer ones that agents brought up");
+}
+
+void table_make_room_for_learned(struct host *h, const char *agent)
+{
+	if (taught_by(h->ep, NULL, agent) >= ENDPOINTS_LEARNED_PER_AGENT)
+		drop_for(h->ep, NULL, agent, true);
 	if (host_learned(h) >= ENDPOINTS_LEARNED_PER_HOST)
-		drop_at(h, oldest_learned(h), "makes room for newer ones that agents brought up");
+		drop_for(h->ep, h, agent, false);
 	else if (table_learned(h->ep) >= ENDPOINTS_LEARNED_MAX)
-		drop_oldest_of_all(h->ep);
+		drop_for(h->ep, NULL, agent, false);
 }
 
 static bool make_room(struct host *h)
@@ -191,7 +218,7 @@ static bool make_room(struct host *h)
 	return true;
 }
 
-void host_take(struct host *h, const uint8_t addr[16], unsigned known_by, bool is_near, int64_t now_s)
+struct address *host_take(struct host *h, const uint8_t addr[16], unsigned known_by, bool is_near, int64_t now_s)
 {
 	struct address *a = host_find(h, addr);
 	char text[ADDR_TEXT_MAX];
@@ -203,15 +230,16 @@ void host_take(struct host *h, const uint8_t addr[16], unsigned known_by, bool i
 		a->known_by |= known_by;
 		if (grows)
 			sync_gate(h->ep, addr);
-		return;
+		return a;
 	}
 	if (!make_room(h))
-		return;
+		return NULL;
 	a = &h->addrs[h->n++];
 	*a = (struct address){ .known_by = known_by, .is_near = is_near, .since_s = now_s, .seen_s = now_s };
 	memcpy(a->addr, addr, 16);
 	sync_gate(h->ep, addr);
 	log_debug("gate", "%s: address %s", h->name, addr_show(addr, text, sizeof(text)));
+	return a;
 }
 
 static bool is_old(const struct address *a, int64_t now_s)

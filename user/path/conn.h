@@ -17,6 +17,7 @@
 #include "path/worker.h"
 
 struct conn;
+struct hello;
 struct listening;
 struct tls;
 
@@ -62,6 +63,7 @@ struct conn {
 	bool read_wants_write; /* what is to be read waits until something could be written (tls_blocked_on) */
 	bool tls_wants_write; /* also without bytes in out: a handshake's answer, a splice */
 	bool close_when_flushed, closed;
+	bool is_late; /* its time was over a moment ago: what has arrived meanwhile is looked at first */
 	struct place place; /* among its agent's (shares.h) */
 	int64_t stalled_ns; /* boot clock: since when nothing of out was taken; 0 = it is */
 };
@@ -108,7 +110,7 @@ void accept_ready(struct worker *w, const struct listening *on);   /* accept.c *
 void terminate_begin(struct conn *c, bool offer_h2); /* terminate.c; c->in holds the ClientHello */
 void h1_server_begin(struct conn *c);
 void h2_server_begin(struct conn *c);
-/* splice.c: takes descriptor and sniffed bytes; the conn closes itself. host "" = to the address asked for. */
-void splice_begin(struct conn *c, const char *host);
+/* splice.c: takes descriptor and sniffed bytes; the conn closes itself. NULL: not TLS. Without a name: to the address asked for. */
+void splice_begin(struct conn *c, const struct hello *h);
 
 #endif

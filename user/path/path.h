@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "gate_abi.h"
 #include "terms.h"
 
 struct ca;
@@ -59,6 +60,7 @@ struct path_options {
 	unsigned workers;
 	uint16_t listen_port; /* 0 = the kernel picks */
 	bool http2;
+	bool refuse_ech; /* of agents, wherever they go; towards LLM addresses it always is */
 	size_t body_max;
 	int64_t connect_timeout_ms, response_timeout_ms;
 	/* From a request's first byte to the end of its head, and again to the end of its body; an answer of which nothing is taken. */
@@ -73,11 +75,14 @@ struct path_env {
 	struct money *money; /* budget and ledger, wherever they are: money.h */
 	struct ca *ca;
 	/*
-	 * NULL ok. An agent's TLS connection to addr:port names a host of that provider (index); listed: the gate has the address as an
+	 * NULL ok. An agent's TLS connection names a host of that provider (index); listed: the gate has the address as an
 	 * endpoint. Any worker's thread; returns at once.
 	 */
-	void (*sighted)(void *ctx, uint16_t provider, const char *name, const uint8_t addr[16], uint16_t port, bool listed);
+	void (*sighted)(void *ctx, uint16_t provider, const char *name, const struct gate_flow *flow, const char *agent, bool listed);
 	void *sighted_ctx;
+	/* NULL ok. A connection that the gate let come was refused (denial.h): word and text are static; agent "" = none. Likewise. */
+	void (*refused)(void *ctx, const struct gate_flow *flow, const char *agent, const char *word, const char *text);
+	void *refused_ctx;
 };
 
 /*
@@ -127,6 +132,7 @@ size_t path_list_namespaces(struct path *p, struct path_namespace *ret, size_t m
 /* Sums over workers; for status and metrics. */
 struct path_counts {
 	uint64_t conns, conns_open, strangers, spliced, plain_http, tls_failed, tls_distrusted;
+	uint64_t hidden_names; /* refused for ECH; in `refused`, too */
 	uint64_t exchanges, exchanges_open, refused, forwarded, free_calls;
 	uint64_t upstream_conns, upstream_reused, upstream_failed;
 	uint64_t settled, estimated, overruns;

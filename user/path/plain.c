@@ -1,32 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * plain.c: see plain.h. Reads leniently on purpose: it does not have to know what the server would take for the host, only everything that
- * it might. Lines end with LF; CR and blanks around are dropped.
+ * it might. Lines end with LF or CR (a lone CR ends a line for some servers); runs of blanks are one.
  */
 #include "path/plain.h"
 
 #include <string.h>
 #include <strings.h>
 
-struct reading {
-	bool (*is_llm)(void *ctx, const char *host);
-	void *ctx;
-};
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\0'; }
 
 /* host[:port], perhaps with user@ in front and a path behind. */
-static bool asks_for(const struct reading *r, const char *p, size_t n)
+static bool asks_for(const struct plain *r, const char *p, size_t n)
 {
 	char host[256];
-	size_t k = 0;
+	size_t k = 0, from = 0;
 
-	for (size_t i = 0; i < n && p[i] != '/' && p[i] != '?' && p[i] != '#'; i++) {
-		if (p[i] == '@') {
-			n -= i + 1;
-			p += i + 1;
-			break;
-		}
-	}
-	while (k < n && k < sizeof(host) - 1 && !strchr(":/?# \t\r", p[k] ? p[k] : ' ')) {
+	for (size_t i = 0; i < n && p[i] != '/' && p[i] != '?' && p[i] != '#'; i++)
+		if (p[i] == '@')
+			from = i + 1;
+	p += from;
+	n -= from;
+	while (k < n && k < sizeof(host) - 1 && !is_blank(p[k]) && !strchr(":/?#", p[k])) {
 		host[k] = p[k] >= 'A' && p[k] <= 'Z' ? (char)(p[k] | 0x20) : p[k];
 		k++;
 	}
@@ -36,71 +31,146 @@ static bool asks_for(const struct reading *r, const char *p, size_t n)
 	return k && r->is_llm(r->ctx, host);
 }
 
-/* METHOD http://host/path …; METHOD //host/…; CONNECT host:port */
-static bool target_asks(const struct reading *r, const char *p, size_t n)
+/* ---- request lines: METHOD http://host/path …; METHOD //host/…; CONNECT host:port */
+
+static bool target_asks(const struct plain *r, const char *p, size_t n)
 {
 	const char *end = p + n, *at = memchr(p, ' ', n);
 
 	if (!at)
 		return false;
-	while (at < end && *at == ' ')
-		at++;
+	at++;
 	const char *slashes = memmem(at, (size_t)(end - at), "//", 2);
 	if (slashes && asks_for(r, slashes + 2, (size_t)(end - slashes - 2)))
 		return true;
 	return asks_for(r, at, (size_t)(end - at));
 }
 
-static bool one_header_asks(const struct reading *r, const char *p, size_t n)
+/* Behind a head or a body only what ends like a request line is one; of what is too long the end was not read. */
+static bool may_be_request(const struct plain *r)
 {
-	const char *colon = memchr(p, ':', n);
-	size_t name = colon ? (size_t)(colon - p) : 0;
+	static const char version[] = " HTTP/";
+	const size_t n = r->n < sizeof(version) + 4 ? r->n : sizeof(version) + 4;
 
-	while (name && (p[name - 1] == ' ' || p[name - 1] == '\t'))
-		name--;
-	while (name && (*p == ' ' || *p == '\t')) {
+	return !r->is_late || r->n == PLAIN_LINE_MAX || memmem(r->line + r->n - n, n, version, sizeof(version) - 1);
+}
+
+static bool is_method(const struct plain *r, const char *method)
+{
+	return r->n > strlen(method) && strncasecmp(r->line, method, strlen(method)) == 0;
+}
+
+static enum plain_verdict judge_request(const struct plain *r)
+{
+	if (!may_be_request(r))
+		return PLAIN_MORE;
+	if (target_asks(r, r->line, r->n))
+		return PLAIN_LLM;
+	return is_method(r, "CONNECT ") || is_method(r, "PRI * HTTP/2") ? PLAIN_HIDDEN : PLAIN_MORE;
+}
+
+/* ---- headers */
+
+static bool has_h2c(const char *p, size_t n)
+{
+	for (; n >= 3; p++, n--)
+		if (strncasecmp(p, "h2c", 3) == 0)
+			return true;
+	return false;
+}
+
+static enum plain_verdict judge_header(struct plain *r)
+{
+	const char *p = r->line, *colon;
+	size_t n = r->n;
+
+	if (r->is_folding && is_blank(*p) && asks_for(r, p + 1, n - 1))
+		return PLAIN_LLM;
+	if (is_blank(*p)) {
 		p++;
 		n--;
+	} else {
+		r->is_folding = false;
+	}
+	colon = memchr(p, ':', n);
+	size_t name = colon ? (size_t)(colon - p) : 0;
+	if (!colon)
+		return PLAIN_MORE;
+	n -= name + 1;
+	if (name && is_blank(p[name - 1]))
 		name--;
-	}
+	const char *value = n && is_blank(colon[1]) ? colon + 2 : colon + 1;
+	n -= (size_t)(value - colon - 1);
+	if (name == 7 && strncasecmp(p, "upgrade", 7) == 0 && has_h2c(value, n))
+		return PLAIN_HIDDEN;
 	if (name != 4 || strncasecmp(p, "host", 4) != 0)
-		return false;
-	n -= (size_t)(colon + 1 - p);
-	for (p = colon + 1; n && (*p == ' ' || *p == '\t'); p++)
-		n--;
-	return asks_for(r, p, n);
+		return PLAIN_MORE;
+	r->is_folding = true;
+	return asks_for(r, value, n) ? PLAIN_LLM : PLAIN_MORE;
 }
 
-/* A lone CR ends a line for some servers. */
-static bool header_asks(const struct reading *r, const char *p, size_t n)
-{
-	const char *end = p + n, *cr;
+/* ---- lines */
 
-	for (; (cr = memchr(p, '\r', (size_t)(end - p))); p = cr + 1)
-		if (one_header_asks(r, p, (size_t)(cr - p)))
-			return true;
-	return one_header_asks(r, p, (size_t)(end - p));
+static enum plain_verdict judge(struct plain *r)
+{
+	enum plain_verdict v = r->n ? judge_request(r) : PLAIN_MORE;
+
+	if (v == PLAIN_MORE && r->n)
+		v = judge_header(r);
+	r->is_late |= r->n > 0;
+	return v;
 }
 
-enum plain_verdict plain_read(const char *p, size_t n, bool (*is_llm)(void *ctx, const char *host), void *ctx)
+static enum plain_verdict end_line(struct plain *r)
 {
-	const struct reading r = { .is_llm = is_llm, .ctx = ctx };
-	bool is_first = true;
+	enum plain_verdict v = r->is_dull ? PLAIN_MORE : judge(r);
 
-	for (size_t at = 0; at < n && at < PLAIN_HEAD_MAX;) {
-		const char *lf = memchr(p + at, '\n', n - at);
+	r->is_dull = false;
+	r->n = 0;
+	return v;
+}
 
-		if (!lf)
-			break;
-		size_t len = (size_t)(lf - p) - at;
-		if (len && p[at + len - 1] == '\r')
-			len--;
-		if (!len && !is_first)
-			return PLAIN_OTHER;
-		if (is_first ? target_asks(&r, p + at, len) : header_asks(&r, p + at, len))
-			return PLAIN_LLM;
-		is_first = false;
-		at = (size_t)(lf - p) + 1;
-	}
+static enum plain_verdict add(struct plain *r, char c)
+{
+	if (r->is_dull || (is_blank(c) && r->n && r->line[r->n - 1] == ' '))
+		return PLAIN_MORE;
+	r->line[r->n++] = is_blank(c) ? ' ' : c;
+	if (r->n < PLAIN_LINE_MAX)
+		return PLAIN_MORE;
+	/* Names stand at the front. */
+	enum plain_verdict v = end_line(r);
+	r->is_dull = true;
+	return v;
+}
+
+static enum plain_verdict step(struct plain *r, char c)
+{
+	bool is_end = c == '\n' || c == '\r';
+
+	r->has_head |= c == '\n' && !r->since_lf && r->is_late;
+	r->since_lf = c == '\n' ? 0 : r->since_lf + !is_end;
+	return is_end ? end_line(r) : add(r, c);
+}
+
+enum plain_verdict plain_feed(struct plain *r, const char *p, size_t n)
+{
+	enum plain_verdict v = PLAIN_MORE;
+
+	for (size_t i = 0; i < n && v == PLAIN_MORE; i++)
+		v = step(r, p[i]);
+	return v;
+}
+
+enum plain_verdict plain_read(const char *p, size_t n, plain_is_llm_fn is_llm, void *ctx)
+{
+	struct plain r = { .is_llm = is_llm, .ctx = ctx };
+	enum plain_verdict v = PLAIN_MORE;
+
+	for (size_t i = 0; i < n && i < PLAIN_HEAD_MAX && v == PLAIN_MORE && !r.has_head; i++)
+		v = step(&r, p[i]);
+	if (v != PLAIN_MORE)
+		return v;
+	if (r.has_head)
+		return PLAIN_OTHER;
 	return n >= PLAIN_HEAD_MAX ? PLAIN_LONG : PLAIN_MORE;
 }

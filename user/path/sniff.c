@@ -6,16 +6,19 @@
  *                         | LLM name            | other name, or none      | no TLS
  *   LLM address           | terminate           | refuse (shared: splice   | refuse; HTTP: answered 403
  *                         |                     |  if named and no ECH)    |
- *   other address         | terminate           | splice                   | splice; HTTP that asks for an
- *                         |                     |                          |  LLM host: answered 403
+ *   other address         | terminate           | splice; refuse ECH       | splice; HTTP that asks for an
+ *                         |                     |  (`ech: allow`: splice)  |  LLM host, or hides it: answered 403
  *   not an agent          | refuse              | splice, as above         | as above
+ *
+ * ECH: the name that we read is not the one that the server goes by, and browsers send the extension with random content (GREASE) in every
+ * hello, so that the two cannot be told apart. docs/decisions.md says why it is refused.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/log.h"
 #include "path/conn.h"
+#include "path/denial.h"
 #include "path/plain.h"
 #include "wire/hello.h"
 
@@ -24,21 +27,18 @@ static bool is_llm_address(const struct conn *c)
 	return c->who.flow.class == GATE_CLASS_DEDICATED || c->who.flow.class == GATE_CLASS_SHARED;
 }
 
-static void refuse(struct conn *c, const char *why)
+static void refuse(struct conn *c, enum denial why, const char *detail)
 {
-	log_warn(c->who.subject, "connection to port %u refused: %s", c->who.flow.dport, why);
-	WORKER_COUNT(c->worker, refused, 1);
+	denial_tell(c, why, detail);
 	conn_close(c);
 }
 
 static void decide_plain(struct conn *c)
 {
 	if (is_llm_address(c))
-		return refuse(c, "not TLS, towards an address of an LLM provider; use https://");
-	splice_begin(c, "");
+		return refuse(c, DENIAL_NOT_TLS, NULL);
+	splice_begin(c, NULL);
 }
-
-#define HTTP_HINT "purse: plain HTTP to an LLM provider is not forwarded. Use https://: purse meters it there.\n"
 
 static bool is_llm_host(void *ctx, const char *host)
 {
@@ -48,55 +48,78 @@ static bool is_llm_host(void *ctx, const char *host)
 	return path_provider_of(c->worker->path, host, &unused) != NULL;
 }
 
-static void refuse_http(struct conn *c)
+#define ANSWER(length, hint) \
+	"HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: " length "\r\n" \
+	"connection: close\r\n\r\n" hint
+#define HTTP_HINT "purse: plain HTTP to an LLM provider is not forwarded. Use https://: purse meters it there.\n"
+#define TUNNEL_HINT "purse: CONNECT, or HTTP/2 without TLS, hides whom it asks for. Go there without a proxy (NO_PROXY), by https://.\n"
+_Static_assert(sizeof HTTP_HINT - 1 == 92 && sizeof TUNNEL_HINT - 1 == 113, "content-length");
+
+static void answer_http(struct conn *c, enum denial why)
 {
-	static const char answer[] = "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 92\r\n"
-				     "connection: close\r\n\r\n" HTTP_HINT;
+	static const char http[] = ANSWER("92", HTTP_HINT), tunnel[] = ANSWER("113", TUNNEL_HINT);
 
-	_Static_assert(sizeof HTTP_HINT - 1 == 92, "content-length");
-
-	log_warn(c->who.subject, "plain HTTP to an LLM provider (port %u) answered 403; use https://", c->who.flow.dport);
-	WORKER_COUNT(c->worker, plain_http, 1);
-	conn_answer_plain(c, answer, sizeof answer - 1);
+	denial_tell(c, why, NULL);
+	if (why == DENIAL_TUNNEL)
+		return conn_answer_plain(c, tunnel, sizeof tunnel - 1);
+	conn_answer_plain(c, http, sizeof http - 1);
 }
 
 static void decide_http(struct conn *c)
 {
 	if (is_llm_address(c))
-		return refuse_http(c);
+		return answer_http(c, DENIAL_PLAIN_HTTP);
 	switch (plain_read(buf_ptr(&c->in), buf_len(&c->in), is_llm_host, c)) {
 	case PLAIN_MORE:
 		return;
 	case PLAIN_LLM:
-		return refuse_http(c);
+		return answer_http(c, DENIAL_PLAIN_HTTP);
+	case PLAIN_HIDDEN:
+		return answer_http(c, DENIAL_TUNNEL);
 	case PLAIN_OTHER:
-		return splice_begin(c, "");
+		return splice_begin(c, NULL);
 	case PLAIN_LONG:
-		return refuse(c, "a plain HTTP request whose head does not end within 16 KiB");
+		return refuse(c, DENIAL_HELLO, "a plain HTTP request whose head does not end within 16 KiB");
 	}
+}
+
+static void terminate(struct conn *c, const struct path_provider *p, const struct hello *h)
+{
+	const struct path_env *env = c->worker->env;
+
+	if (env->sighted)
+		env->sighted(env->sighted_ctx, c->provider_index, h->sni, &c->who.flow, c->who.agent, is_llm_address(c));
+	c->provider = p;
+	memcpy(c->sni, h->sni, sizeof c->sni);
+	terminate_begin(c, h->alpn_h2 && c->worker->options->http2);
+}
+
+/* Of a name that is none of ours. DENIAL_COUNT: nothing against it. */
+static enum denial judge_other(const struct conn *c, const struct hello *h)
+{
+	bool is_stranger = c->who.flow.flags & GATE_FLOW_STRANGER;
+
+	if (h->is_odd)
+		return DENIAL_ODD_NAME;
+	if (h->has_ech && (is_llm_address(c) || (c->worker->options->refuse_ech && !is_stranger)))
+		return DENIAL_ECH;
+	if (!h->sni[0] && is_llm_address(c))
+		return DENIAL_NO_NAME;
+	return c->who.flow.class == GATE_CLASS_DEDICATED ? DENIAL_OTHER_NAME : DENIAL_COUNT;
 }
 
 static void decide_tls(struct conn *c, const struct hello *h)
 {
 	const struct path_provider *p = h->sni[0] ? path_provider_of(c->worker->path, h->sni, &c->provider_index) : NULL;
+	enum denial why = p ? DENIAL_COUNT : judge_other(c, h);
 
 	if (p && (c->who.flow.flags & GATE_FLOW_STRANGER))
-		return refuse(c, "not an agent, and `others: deny` is set");
-	if (p) {
-		const struct path_env *env = c->worker->env;
-
-		if (env->sighted)
-			env->sighted(env->sighted_ctx, c->provider_index, h->sni, c->who.flow.dst, c->who.flow.dport, is_llm_address(c));
-		c->provider = p;
-		memcpy(c->sni, h->sni, sizeof c->sni);
-		return terminate_begin(c, h->alpn_h2 && c->worker->options->http2);
-	}
-	if (c->who.flow.class == GATE_CLASS_DEDICATED)
-		return refuse(c, h->sni[0] ? "the TLS name is not a configured LLM host, but the address is one" :
-					     "no server name (SNI) in TLS towards an LLM address");
-	if (c->who.flow.class == GATE_CLASS_SHARED && (!h->sni[0] || h->has_ech))
-		return refuse(c, "the name inside TLS is hidden (ECH or no SNI) towards a front that LLM hosts share");
-	splice_begin(c, h->sni);
+		why = DENIAL_STRANGER;
+	if (why != DENIAL_COUNT)
+		return refuse(c, why, h->sni[0] ? h->sni : NULL);
+	if (p)
+		return terminate(c, p, h);
+	splice_begin(c, h);
 }
 
 static void sniff_readable(struct conn *c)
@@ -122,7 +145,7 @@ static void sniff_readable(struct conn *c)
 	case HELLO_OTHER:
 		return decide_plain(c);
 	case HELLO_BAD:
-		return refuse(c, e.text);
+		return refuse(c, DENIAL_HELLO, e.text);
 	}
 }
 
@@ -132,7 +155,7 @@ static void sniff_readable(struct conn *c)
  */
 static void sniff_timeout(struct conn *c)
 {
-	refuse(c, "no complete TLS ClientHello within 5 s");
+	refuse(c, DENIAL_LATE, NULL);
 }
 
 const struct stage stage_sniff = { .name = "sniff", .readable = sniff_readable, .timeout = sniff_timeout };

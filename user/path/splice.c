@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * splice.c: the side road for what is not LLM traffic: bytes go both ways unread. A named connection is dialled at an
+ * splice.c: the side road for what is not LLM traffic: bytes go both ways unchanged. A named connection is dialled at an
  * address that *purse* resolves for that name (the agent's own choice of address proves nothing), and never at one where
- * only LLM traffic lives; one without a name goes to the address that was asked for.
+ * only LLM traffic lives; one without a name goes to the address that was asked for. One whose name may be hidden (ECH) or that has none
+ * does not go to a front that LLM hosts share either.
+ *
+ * Two things are still looked at, since the first bytes do not bind the rest: a second ClientHello (second.h), and without TLS the lines that
+ * an HTTP server would take for a request to somebody else (plain.h).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,18 +18,26 @@
 #include "base/loop.h"
 #include "kern/gate.h"
 #include "path/conn.h"
+#include "path/denial.h"
 #include "path/dial.h"
 #include "path/names.h"
+#include "path/plain.h"
+#include "path/second.h"
+#include "wire/hello.h"
 
 #define PIPE_BYTES (64 * 1024)
 #define MOVES_MAX 16
 #define IDLE_MS (15 * 60 * 1000)
 
+struct splice;
+
 /* One direction. */
 struct flow_pipe {
 	int from, to;
 	struct buf queued;
+	size_t cleared;   /* of queued, from its front: may go out. SIZE_MAX = all */
 	bool ended, told; /* from said EOF; to was told */
+	bool (*look)(struct splice *s, const char *fresh, size_t n); /* false: no further */
 };
 
 struct splice {
@@ -36,6 +48,9 @@ struct splice {
 	struct loop_io *io;
 	struct flow_pipe up, down;
 	bool has_connection; /* a second one of its agent's share */
+	struct second second; /* TLS */
+	struct plain *plain;  /* no TLS */
+	bool is_hidden;       /* the name in host may not be the one that counts */
 	char host[256];
 };
 
@@ -52,12 +67,80 @@ static void splice_close_state(struct conn *c)
 		share_give(c->place.agent, SHARE_CONNECTIONS, 1);
 	buf_done(&s->up.queued);
 	buf_done(&s->down.queued);
+	free(s->plain);
 	free(s);
 	c->state = NULL;
 }
 
-/* false: broken. */
-static bool pipe_move(struct flow_pipe *p)
+/* ---- what is still looked at */
+
+static bool refuse(struct splice *s, enum denial why)
+{
+	denial_tell(s->conn, why, s->host[0] ? s->host : NULL);
+	return false;
+}
+
+static bool is_llm_host(void *ctx, const char *host)
+{
+	struct conn *c = ctx;
+	uint16_t unused;
+
+	return path_provider_of(c->worker->path, host, &unused) != NULL;
+}
+
+static bool look_at_plain(struct splice *s, const char *fresh, size_t n)
+{
+	switch (plain_feed(s->plain, fresh, n)) {
+	case PLAIN_LLM:
+		return refuse(s, DENIAL_PLAIN_HTTP);
+	case PLAIN_HIDDEN:
+		return refuse(s, DENIAL_TUNNEL);
+	default:
+		return true;
+	}
+}
+
+static bool look_at_second(struct splice *s)
+{
+	struct flow_pipe *up = &s->up;
+	enum second_verdict v = SECOND_PASS;
+
+	if (s->second.waits_for == SECOND_SERVER)
+		return true;
+	if (s->second.waits_for == SECOND_AGENT)
+		v = second_agent(&s->second, buf_ptr(&up->queued) + up->cleared, buf_len(&up->queued) - up->cleared);
+	if (v == SECOND_PASS)
+		up->cleared = SIZE_MAX;
+	/* As much as is ever held, and still not the hello that has to come. */
+	if (v == SECOND_REFUSE || (v == SECOND_HOLD && buf_len(&up->queued) >= PIPE_BYTES))
+		return refuse(s, DENIAL_SECOND_NAME);
+	return true;
+}
+
+static bool look_up(struct splice *s, const char *fresh, size_t n)
+{
+	if (s->plain)
+		return look_at_plain(s, fresh, n);
+	return s->up.cleared == SIZE_MAX || look_at_second(s);
+}
+
+static bool look_down(struct splice *s, const char *fresh, size_t n)
+{
+	if (s->plain || s->second.waits_for != SECOND_SERVER)
+		return true;
+	second_server(&s->second, fresh, n);
+	return look_at_second(s);
+}
+
+/* ---- bytes */
+
+static size_t pipe_sendable(const struct flow_pipe *p)
+{
+	return buf_len(&p->queued) < p->cleared ? buf_len(&p->queued) : p->cleared;
+}
+
+/* false: broken, or refused. */
+static bool pipe_move(struct splice *s, struct flow_pipe *p)
 {
 	/* Bounded, so that one fat transfer does not starve the calls: what is left wakes us again. */
 	for (int i = 0; i < MOVES_MAX; i++) {
@@ -68,17 +151,22 @@ static bool pipe_move(struct flow_pipe *p)
 				return false;
 			if (got == 0)
 				p->ended = true;
-			if (got > 0)
+			if (got > 0) {
 				buf_grew(&p->queued, (size_t)got);
+				if (!p->look(s, to, (size_t)got))
+					return false;
+			}
 		}
-		if (!buf_len(&p->queued))
+		if (!pipe_sendable(p))
 			break;
-		ssize_t sent = send(p->to, buf_ptr(&p->queued), buf_len(&p->queued), MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent = send(p->to, buf_ptr(&p->queued), pipe_sendable(p), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (sent < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
 		if (sent < 0)
 			return false;
 		buf_consume(&p->queued, (size_t)sent);
+		if (p->cleared != SIZE_MAX)
+			p->cleared -= (size_t)sent;
 	}
 	if (buf_len(&p->queued))
 		return true;
@@ -95,7 +183,7 @@ static unsigned pipe_wants_from(const struct flow_pipe *p)
 	return !p->ended && buf_len(&p->queued) < PIPE_BYTES ? LOOP_READ : 0;
 }
 
-static unsigned pipe_wants_to(const struct flow_pipe *p) { return buf_len(&p->queued) ? LOOP_WRITE : 0; }
+static unsigned pipe_wants_to(const struct flow_pipe *p) { return pipe_sendable(p) ? LOOP_WRITE : 0; }
 
 static void splice_move(struct splice *s)
 {
@@ -103,7 +191,10 @@ static void splice_move(struct splice *s)
 
 	if (s->fd < 0)
 		return; /* still dialling: the agent's bytes wait in the socket */
-	if (!pipe_move(&s->up) || !pipe_move(&s->down) || (s->up.told && s->down.told))
+	bool is_held = s->up.cleared != SIZE_MAX;
+	if (!pipe_move(s, &s->up) || !pipe_move(s, &s->down) || (s->up.told && s->down.told))
+		return conn_close(c);
+	if (is_held && s->up.cleared == SIZE_MAX && !pipe_move(s, &s->up))
 		return conn_close(c);
 	conn_set_timeout(c, IDLE_MS);
 	loop_io_want(s->io, pipe_wants_from(&s->down) | pipe_wants_to(&s->up));
@@ -151,19 +242,27 @@ static void connected(void *ctx, int fd, const char *error)
 	splice_move(s);
 }
 
-/*
- * Also what an agent dials itself without coming here (loopback, link-local: exempt): through a name it would get there from the daemon's
- * network namespace, which need not be its own.
- */
-static bool is_forbidden(struct conn *c, const struct sockaddr_storage *ss)
+static enum gate_class class_of(struct conn *c, const uint8_t addr[16])
 {
 	struct gate_endpoint found;
+
+	return gate_find_endpoint(c->worker->env->gate, addr, &found) ? GATE_CLASS_OTHER : (enum gate_class)found.class;
+}
+
+/*
+ * Also what an agent dials itself without coming here (loopback, link-local: exempt): through a name it would get there from the daemon's
+ * network namespace, which need not be its own. *ret_is_front: LLM hosts are served there, among others or not.
+ */
+static bool is_forbidden(struct splice *s, const struct sockaddr_storage *ss, bool *ret_is_front)
+{
 	uint8_t addr[16];
 
 	/* What is no IP address cannot be dialled: keep away from it. */
 	if (!addr_from_sockaddr(ss, addr, NULL) || addr_is_special(addr))
 		return true;
-	return !gate_find_endpoint(c->worker->env->gate, addr, &found) && found.class == GATE_CLASS_DEDICATED;
+	enum gate_class class = class_of(s->conn, addr);
+	*ret_is_front |= class == GATE_CLASS_DEDICATED || class == GATE_CLASS_SHARED;
+	return class == GATE_CLASS_DEDICATED || (class == GATE_CLASS_SHARED && (s->is_hidden || !s->host[0]));
 }
 
 static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, unsigned n)
@@ -171,13 +270,14 @@ static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, 
 	struct conn *c = s->conn;
 	struct sockaddr_storage good[NAMES_ADDRS_MAX];
 	unsigned ngood = 0;
+	bool is_front = false;
 
 	for (unsigned i = 0; i < n && ngood < NAMES_ADDRS_MAX; i++)
-		if (!is_forbidden(c, &addrs[i]))
+		if (!is_forbidden(s, &addrs[i], &is_front))
 			good[ngood++] = addrs[i];
-	if (!ngood) {
-		log_warn(c->who.subject, "splice to %s refused: it resolves to an address of an LLM provider, or to loopback or link-local",
-			 s->host[0] ? s->host : "the address asked for");
+	/* What is not listed of a front's addresses leads to the same front. */
+	if (!ngood || (is_front && s->is_hidden)) {
+		(void)refuse(s, is_front && s->is_hidden ? DENIAL_ECH : DENIAL_LANDS);
 		return conn_close(c);
 	}
 	if (dial_start(c->worker->loop, c->fd, good, ngood, c->worker->options->connect_timeout_ms, connected, s, &s->dial))
@@ -209,27 +309,52 @@ static bool take_connection(struct splice *s)
 	return s->has_connection;
 }
 
-void splice_begin(struct conn *c, const char *host)
+/* NULL: no memory. */
+static struct splice *splice_new(struct conn *c, const struct hello *h)
 {
 	struct splice *s = calloc(1, sizeof *s);
-	if (!s)
-		return conn_close(c);
+	struct plain *plain = h ? NULL : calloc(1, sizeof *plain);
+
+	if (!s || (!h && !plain)) {
+		free(s);
+		free(plain);
+		return NULL;
+	}
 	s->conn = c;
 	s->fd = -1;
 	buf_init(&s->up.queued, 4 * PIPE_BYTES);
 	buf_init(&s->down.queued, 4 * PIPE_BYTES);
-	memcpy(s->host, host, strlen(host) + 1); /* a hello's sni: at most 255 */
+	s->up.cleared = h ? h->bytes : SIZE_MAX;
+	s->down.cleared = SIZE_MAX;
+	s->up.look = look_up;
+	s->down.look = look_down;
+	s->plain = plain;
+	if (plain) {
+		*plain = (struct plain){ .is_llm = is_llm_host, .ctx = c };
+	} else {
+		second_begin(&s->second, h);
+		s->is_hidden = h->has_ech;
+		memcpy(s->host, h->sni, sizeof s->host);
+	}
+	return s;
+}
+
+void splice_begin(struct conn *c, const struct hello *h)
+{
+	struct splice *s = splice_new(c, h);
+	if (!s)
+		return conn_close(c);
 	c->state = s;
 	conn_set_stage(c, &stage_splice);
 	conn_set_timeout(c, c->worker->options->connect_timeout_ms * 2);
 	conn_read_more(c, false);
-	if (!take_connection(s))
-		return conn_close(c);
 
-	if (!host[0]) {
+	if (!take_connection(s) || (s->plain && !look_at_plain(s, buf_ptr(&c->in), buf_len(&c->in))))
+		return conn_close(c);
+	if (!s->host[0]) {
 		struct sockaddr_storage to = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);
 		splice_dial(s, &to, 1);
-	} else if (names_get(c->worker->names, c->who.flow.account, host, c->who.flow.dport, resolved, s, &s->name)) {
+	} else if (names_get(c->worker->names, c->who.flow.account, s->host, c->who.flow.dport, resolved, s, &s->name)) {
 		conn_close(c);
 	}
 }

@@ -135,6 +135,21 @@ static void special_ones(void **state)
 		assert_true(addr_parse_net(usual[i], &n) && !addr_is_special(n.addr));
 }
 
+static void private_ones(void **state)
+{
+	static const char *const private[] = { "10.0.0.0", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "100.127.0.1",
+					       "198.18.0.1", "198.19.0.1", "fc00::1", "fdff::1", "fec0::1", "64:ff9b::10.0.0.1", "64:ff9b::7f00:1",
+					       "64:ff9b:1::1", "127.0.0.1", "169.254.0.1", "::1", "fe80::1" };
+	static const char *const usual[] = { "9.255.255.255", "11.0.0.0", "172.15.0.1", "172.32.0.1", "192.167.0.1", "192.169.0.1", "100.63.0.1",
+					     "100.128.0.1", "198.17.0.1", "198.20.0.1", "fb00::1", "fe00::1", "64:ff9b::9.0.0.1", "64:ff9b:2::1", "2001:db8::1" };
+	struct addr_net n;
+
+	for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+		assert_true(addr_parse_net(private[i], &n) && addr_is_private(n.addr));
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		assert_true(addr_parse_net(usual[i], &n) && !addr_is_private(n.addr));
+}
+
 /* The examples of RFC 6052 2.4, and ranges. */
 static void nat64_forms(void **state)
 {
@@ -176,6 +191,7 @@ int main(void)
 		cmocka_unit_test(in_a_range),
 		cmocka_unit_test(nat64_forms),
 		cmocka_unit_test(special_ones),
+		cmocka_unit_test(private_ones),
 	};
 	return cmocka_run_group_tests_name("base/addr", tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "ctl/config/config.h"
+#include "ctl/endpoint_proof.h"
 #include "ctl/endpoints.h"
 #include "fakes.h"
 
@@ -154,13 +155,25 @@ static void many_addresses(void **state)
 
 /* ---- known by SNI */
 
-static void prove(unsigned provider, const char *name, const char *address, int64_t now)
+static void prove_by(const char *agent, unsigned provider, const char *name, const char *address, bool is_own, int64_t now)
 {
 	struct sockaddr_storage ss = sock(address);
-	uint8_t addr[16];
+	struct proof p = { .port = 443, .tag = provider };
 
-	assert_true(addr_from_sockaddr(&ss, addr, NULL));
-	endpoints_proven(ep, (uint16_t)provider, name, addr, false, now);
+	(void)snprintf(p.agent, sizeof(p.agent), "%s", agent);
+	(void)snprintf(p.name, sizeof(p.name), "%s", name);
+	assert_true(addr_from_sockaddr(&ss, p.addr, NULL));
+	endpoints_proven(ep, &p, is_own, now);
+}
+
+/* An agent of its own for each address, so that bounds of one agent do not matter. */
+static void prove(unsigned provider, const char *name, const char *address, int64_t now)
+{
+	static unsigned count;
+	char agent[32];
+
+	(void)snprintf(agent, sizeof(agent), "agent-%u", count++);
+	prove_by(agent, provider, name, address, false, now);
 }
 
 static size_t learned(void)
@@ -208,17 +221,93 @@ static void proven_addresses(void **state)
 
 static void own_addresses_are_not_learned(void **state)
 {
-	struct sockaddr_storage ss = sock("10.1.2.3");
-	uint8_t addr[16];
-
 	start("providers: [{name: p, dialect: openai, hosts: [a.example.com]}]");
-	assert_true(addr_from_sockaddr(&ss, addr, NULL));
-	endpoints_proven(ep, 0, "a.example.com", addr, true, 5);
+	prove_by("bot", 0, "a.example.com", "192.0.2.3", true, 5);
 	assert_int_equal(total(), 0);
 	/* Unless it is where the provider is known to be. */
-	learn("a.example.com", 10, "10.1.2.1", NULL);
-	endpoints_proven(ep, 0, "a.example.com", addr, true, 15);
+	learn("a.example.com", 10, "192.0.2.1", NULL);
+	prove_by("bot", 0, "a.example.com", "192.0.2.3", true, 15);
 	assert_int_equal(total(), 2);
+	stop();
+}
+
+/* Neighbours of an agent: a relay on the next machine would prove as much. */
+static void private_addresses_are_not_learned(void **state)
+{
+	static const char *const neighbours[] = { "10.1.2.3", "172.31.0.9", "192.168.7.7", "100.64.0.1", "198.19.0.1", "169.254.1.1", "127.0.0.9",
+						  "fd00::7", "fe80::7", "fec0::7", "64:ff9b::a01:203", "64:ff9b:1::7", "::1" };
+
+	start("providers: [{name: p, dialect: openai, hosts: [a.example.com]}]");
+	for (size_t i = 0; i < sizeof(neighbours) / sizeof(neighbours[0]); i++) {
+		prove_by("bot", 0, "a.example.com", neighbours[i], false, 5);
+		assert_null(in_gate(neighbours[i]));
+	}
+	/* A company's own host, near its other addresses. */
+	learn("a.example.com", 10, "10.1.2.1", NULL);
+	prove_by("bot", 0, "a.example.com", "10.1.2.3", false, 15);
+	prove_by("bot", 0, "a.example.com", "10.1.3.3", false, 15);
+	assert_int_equal(in_gate("10.1.2.3")->class, GATE_CLASS_DEDICATED);
+	assert_null(in_gate("10.1.3.3"));
+	stop();
+}
+
+struct counting {
+	const char *agent;
+	size_t n;
+};
+
+static bool count_taught(void *ctx, size_t i, const struct endpoint_view *v)
+{
+	struct counting *c = ctx;
+	struct endpoint_address a;
+
+	for (size_t j = 0; j < v->naddrs; j++) {
+		endpoints_address_at(ep, i, j, &a);
+		c->n += strcmp(a.taught_by, c->agent) == 0;
+	}
+	return true;
+}
+
+static size_t taught(const char *agent)
+{
+	struct counting c = { .agent = agent };
+
+	endpoints_each(ep, count_taught, &c);
+	return c.n;
+}
+
+/* One agent's many addresses push out its own, never those of another. */
+static void one_agent_is_bounded(void **state)
+{
+	char mem[64];
+
+	start("providers: [{name: p, dialect: openai, hosts: [a.example.com, b.example.com, c.example.com]}]");
+	prove_by("good", 0, "a.example.com", "192.0.2.1", false, 5);
+	prove_by("good", 0, "b.example.com", "192.0.2.2", false, 5);
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(mem, sizeof(mem), "203.0.113.%d", i + 1);
+		prove_by("bad", 0, i % 2 ? "a.example.com" : "b.example.com", mem, false, 10 + i);
+	}
+	assert_int_equal(taught("bad"), ENDPOINTS_LEARNED_PER_AGENT);
+	assert_int_equal(taught("good"), 2);
+	assert_non_null(in_gate("192.0.2.1"));
+	assert_null(in_gate("203.0.113.84"));
+	assert_non_null(in_gate("203.0.113.85")); /* the newest of its own */
+	/* Room of one host: who has the most there gives, although another's is older. */
+	for (int i = 0; i < 16; i++) {
+		(void)snprintf(mem, sizeof(mem), "198.51.100.%d", i + 1);
+		prove_by("worse", 0, "c.example.com", mem, false, 200 + i);
+	}
+	for (int i = 0; i < 15; i++) {
+		(void)snprintf(mem, sizeof(mem), "198.51.101.%d", i + 1);
+		prove_by("third", 0, "c.example.com", mem, false, 220 + i);
+	}
+	prove_by("good", 0, "c.example.com", "192.0.2.3", false, 1);
+	prove_by("fourth", 0, "c.example.com", "192.0.2.4", false, 300);
+	assert_int_equal(taught("worse"), 15);
+	assert_null(in_gate("198.51.100.1"));
+	assert_non_null(in_gate("192.0.2.3"));
+	assert_int_equal(taught("third"), 15);
 	stop();
 }
 
@@ -244,7 +333,7 @@ static void learned_ones_are_bounded(void **state)
 		for (int i = 0; i < 40; i++) {
 			char name[32];
 
-			(void)snprintf(mem, sizeof(mem), "10.%d.0.%d", h, i + 1);
+			(void)snprintf(mem, sizeof(mem), "9.%d.0.%d", h, i + 1);
 			(void)snprintf(name, sizeof(name), "h%d.example.com", h);
 			prove(0, name, mem, 200 + h * 40 + i);
 		}
@@ -258,8 +347,8 @@ static void learned_ones_are_bounded(void **state)
 		(void)snprintf(mem, sizeof(mem), "192.0.%d.%d", i / 200, i % 200 + 1);
 		learn("h11.example.com", 900, mem, NULL);
 	}
-	prove(0, "h11.example.com", "10.99.0.1", 901);
-	assert_null(in_gate("10.99.0.1"));
+	prove(0, "h11.example.com", "9.99.0.1", 901);
+	assert_null(in_gate("9.99.0.1"));
 	assert_non_null(in_gate("192.0.0.1"));
 	stop();
 }
@@ -358,7 +447,8 @@ int main(void)
 		cmocka_unit_test(fixed_addresses),      cmocka_unit_test(learned_addresses),
 		cmocka_unit_test(shared_between_hosts), cmocka_unit_test(many_addresses),
 		cmocka_unit_test(wildcards_and_errors), cmocka_unit_test(proven_addresses),
-		cmocka_unit_test(own_addresses_are_not_learned), cmocka_unit_test(learned_ones_are_bounded),
+		cmocka_unit_test(own_addresses_are_not_learned),
+		cmocka_unit_test(private_addresses_are_not_learned), cmocka_unit_test(one_agent_is_bounded), cmocka_unit_test(learned_ones_are_bounded),
 		cmocka_unit_test(ranges_and_nat64),  cmocka_unit_test(what_an_earlier_daemon_left),
 	};
 

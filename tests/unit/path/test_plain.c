@@ -29,6 +29,18 @@ static const struct {
 	{ "GET  http://u:p@api.openai.com:80/v1 HTTP/1.1\r\n", PLAIN_LLM },
 	{ "GET //api.openai.com/v1 HTTP/1.1\r\n", PLAIN_LLM },
 	{ "CONNECT api.openai.com:443 HTTP/1.1\r\n", PLAIN_LLM },
+	/* What servers skip, fold and cut. */
+	{ "\r\n\r\nGET / HTTP/1.1\r\nHost: api.openai.com\r\n", PLAIN_LLM },
+	{ "\r\nGET http://api.openai.com/v1 HTTP/1.1\r\n", PLAIN_LLM },
+	{ "GET / HTTP/1.1\r\nHost:\r\n  api.openai.com\r\n", PLAIN_LLM },
+	{ "GET / HTTP/1.1\r\nHost:\n\tapi.openai.com\n", PLAIN_LLM },
+	{ "GET / HTTP/1.1\r\nhost: a@b@api.openai.com\r\n", PLAIN_LLM },
+	{ "GET\thttp://api.openai.com/ HTTP/1.1\r\n", PLAIN_LLM },
+	{ "CONNECT other.test:443 HTTP/1.1\r\n", PLAIN_HIDDEN },
+	{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", PLAIN_HIDDEN },
+	{ "GET / HTTP/1.1\r\nHost: other.test\r\nUpgrade: websocket, h2c\r\n", PLAIN_HIDDEN },
+	{ "GET / HTTP/1.1\r\nHost: other.test\r\nUpgrade: websocket\r\n\r\n", PLAIN_OTHER },
+	{ "GET / HTTP/1.1\r\nHost: other.test\r\nx:\r\n api.openai.com\r\n\r\n", PLAIN_OTHER },
 	{ "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n", PLAIN_OTHER },
 	{ "GET /api.openai.com HTTP/1.1\r\nHost: other.test\r\n\r\n", PLAIN_OTHER },
 	{ "GET / HTTP/1.1\r\nHost: xapi.openai.com\r\n\r\n", PLAIN_OTHER },
@@ -59,6 +71,60 @@ static void heads(void **state)
 	}
 }
 
+/* What follows the first head, on a connection that is kept alive. */
+#define FIRST "POST / HTTP/1.1\r\nHost: other.test\r\ncontent-length: 5\r\n\r\nhello"
+static const struct {
+	const char *text;
+	enum plain_verdict is;
+} streams[] = {
+	{ FIRST "GET /v1/models HTTP/1.1\r\nHost: api.openai.com\r\n", PLAIN_LLM },
+	{ FIRST FIRST "GET / HTTP/1.1\r\nhost: other.test\r\n\r\nGET / HTTP/1.1\r\nhost: api.openai.com\r\n", PLAIN_LLM },
+	{ FIRST "GET http://api.openai.com/v1 HTTP/1.1\r\n", PLAIN_LLM },
+	{ FIRST "GET / HTTP/1.1\r\nhost:\r\n api.openai.com\r\n", PLAIN_LLM },
+	{ FIRST "\nCONNECT other.test:443 HTTP/1.1\r\n", PLAIN_HIDDEN },
+	{ FIRST "\r\nGET / HTTP/1.1\r\nupgrade: h2c\r\n", PLAIN_HIDDEN },
+	/* No matter where we think that a body ends. */
+	{ "POST / HTTP/1.1\r\ncontent-length: 999\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nhost: api.openai.com\r\n", PLAIN_LLM },
+	{ "SSH-2.0-x\r\n\0\0\1\n\r", PLAIN_MORE },
+	{ FIRST "{\"host\": \"api.openai.com\", \"url\": \"https://api.openai.com/v1\"}\r\n" FIRST, PLAIN_MORE },
+	{ FIRST "see api.openai.com, or CONNECT\r\n", PLAIN_MORE },
+};
+
+static void later_heads(void **state)
+{
+	for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+		const size_t n = strlen(streams[i].text);
+
+		for (size_t step = 1; step <= n; step++) {
+			struct plain r = { .is_llm = is_llm };
+			enum plain_verdict v = PLAIN_MORE;
+
+			for (size_t at = 0; at < n && v == PLAIN_MORE; at += step)
+				v = plain_feed(&r, streams[i].text + at, step < n - at ? step : n - at);
+			if (v != streams[i].is)
+				fail_msg("stream %zu in steps of %zu: %d", i, step, (int)v);
+		}
+	}
+}
+
+/* Of a line that is too long the front counts; the next one is read again. */
+static void long_lines(void **state)
+{
+	static char text[3 * PLAIN_LINE_MAX];
+	struct plain r = { .is_llm = is_llm }, late = { .is_llm = is_llm };
+
+	memset(text, 'a', sizeof(text));
+	assert_int_equal(plain_feed(&r, "GET /", 5), PLAIN_MORE);
+	assert_int_equal(plain_feed(&r, text, sizeof(text)), PLAIN_MORE);
+	assert_int_equal(plain_feed(&r, " HTTP/1.1\nhost:", 15), PLAIN_MORE);
+	memset(text, ' ', sizeof(text));
+	assert_int_equal(plain_feed(&r, text, sizeof(text)), PLAIN_MORE);
+	assert_int_equal(plain_feed(&r, "api.openai.com\n", 15), PLAIN_LLM);
+	memset(text, 'a', sizeof(text));
+	assert_int_equal(plain_feed(&late, "GET / HTTP/1.1\n\nGET http://api.openai.com/", 42), PLAIN_MORE);
+	assert_int_equal(plain_feed(&late, text, sizeof(text)), PLAIN_LLM);
+}
+
 static void long_heads(void **state)
 {
 	static char text[PLAIN_HEAD_MAX + 100];
@@ -74,7 +140,7 @@ static void long_heads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(heads), cmocka_unit_test(long_heads) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(heads), cmocka_unit_test(later_heads), cmocka_unit_test(long_lines), cmocka_unit_test(long_heads) };
 
 	return cmocka_run_group_tests_name("path/plain", tests, NULL, NULL);
 }

@@ -11,9 +11,9 @@
 enum { H_PROVIDER, H_HOST, H_WILDCARD, H_TTL, H_ERROR, H_COUNT };
 static const char *const host_fields[] = { "provider", "host", "wildcard", "ttl_s", "error" };
 static const char *const host_heads[] = { "PROVIDER", "HOST", "TTL LEFT", "LAST ERROR" };
-enum { A_HOST, A_ADDRESS, A_CLASS, A_KNOWN_BY, A_PROVEN, A_AGE, A_LEAVES, A_COUNT };
-static const char *const address_fields[] = { "host", "address", "class", "known_by", "proven", "age_s", "leaves_s" };
-static const char *const address_heads[] = { "HOST", "ADDRESS", "CLASS", "KNOWN BY", "AGE", "LEAVES IN" };
+enum { A_HOST, A_ADDRESS, A_CLASS, A_KNOWN_BY, A_PROVEN, A_TAUGHT_BY, A_AGE, A_LEAVES, A_COUNT };
+static const char *const address_fields[] = { "host", "address", "class", "known_by", "proven", "taught_by", "age_s", "leaves_s" };
+static const char *const address_heads[] = { "HOST", "ADDRESS", "CLASS", "KNOWN BY", "BROUGHT UP BY", "AGE", "LEAVES IN" };
 static const char *const range_fields[] = { "provider", "range", "class" };
 
 /* "125" -> "2m 5s"; "" -> none. */
@@ -49,6 +49,7 @@ static void show_address(void *ctx, const char *const *v)
 	table_cell(t, v[A_ADDRESS]);
 	table_cell(t, v[A_CLASS]);
 	table_cellf(t, "%s%s", v[A_KNOWN_BY], strcmp(v[A_PROVEN], "true") == 0 && strcmp(v[A_KNOWN_BY], "sni") != 0 ? ", sni" : "");
+	table_cell(t, v[A_TAUGHT_BY]);
 	seconds(t, v[A_AGE], "-");
 	seconds(t, v[A_LEAVES], "stays");
 }
@@ -61,6 +62,7 @@ static void show_range(void *ctx, const char *const *v)
 	table_cell(t, v[1]);
 	table_cell(t, v[2]);
 	table_cell(t, "config, range");
+	table_cell(t, "");
 	table_cell(t, "");
 	table_cell(t, "stays");
 }
@@ -79,7 +81,7 @@ int cmd_endpoints(struct cli *cli, const struct command *self, char **argv)
 	if (done)
 		return exit_code;
 	table_init(&hosts, host_heads, 4, 0);
-	table_init(&addresses, address_heads, 6, 0);
+	table_init(&addresses, address_heads, 7, 0);
 	int r = records_read(&a.body, "endpoints[]", host_fields, H_COUNT, show_host, &hosts);
 	if (r == 0)
 		r = records_read(&a.body, "endpoints[].addresses[]", address_fields, A_COUNT, show_address, &addresses);

@@ -77,6 +77,7 @@ struct config_agent {
 };
 enum config_on_exhausted { CONFIG_REFUSE, CONFIG_EXPLAIN };
 enum config_on_failure { CONFIG_CLOSED, CONFIG_OPEN };
+enum config_ech { CONFIG_ECH_REFUSE, CONFIG_ECH_ALLOW };
 enum config_others { CONFIG_ALLOW, CONFIG_DENY };
 
 /* Who is told of what, and how (ctl/alert/alerts.h). */
@@ -115,6 +116,7 @@ struct config {
 	struct addr_net *nat64; /* the same */
 	const char *upstream_ca; /* "" = system roots only */
 	bool http2;
+	int64_t ech; /* enum config_ech */
 	const char *timezone; /* "" = UTC */
 	int64_t resets_at;    /* minute of the day */
 	struct config_texts prices; /* the default, when it is not installed: prices.yaml beside the program */

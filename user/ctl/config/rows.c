@@ -10,6 +10,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const others_words[] = { [CONFIG_ALLOW] = "allow", [CONFIG_DENY] = "deny", NULL };
+static const char *const ech_words[] = { [CONFIG_ECH_REFUSE] = "refuse", [CONFIG_ECH_ALLOW] = "allow", NULL };
 static const char *const class_words[] = { [CONFIG_DEDICATED] = "dedicated", [CONFIG_SHARED] = "shared", NULL };
 static const char *const exhausted_words[] = { [CONFIG_REFUSE] = "refuse", [CONFIG_EXPLAIN] = "explain", NULL };
 static const char *const failure_words[] = { [CONFIG_CLOSED] = "closed", [CONFIG_OPEN] = "open", NULL };
@@ -166,6 +167,8 @@ static const struct config_row top_rows[] = {
 	  .max = 65535, .example = "0", .help = "on 127.0.0.1 and ::1; 0 = the kernel picks" },
 	{ .key = "capture_ports", .type = CONFIG_PORTS, .offset = AT(capture_ports), .fallback = "[443]",
 	  .max = GATE_PORTS_MAX, .example = "443", .help = "TCP ports that agents' connections are taken from" },
+	{ .key = "ech", .type = CONFIG_WORD, .offset = AT(ech), .fallback = "refuse", .words = ech_words, .example = "refuse",
+	  .help = "agents' TLS that may hide its name (Encrypted Client Hello): refuse | allow, but never towards LLM addresses" },
 	{ .key = "others", .type = CONFIG_WORD, .offset = AT(others), .fallback = "allow", .words = others_words,
 	  .example = "allow", .help = "processes that are no agents: allow | deny LLM endpoints" },
 	{ .key = "heartbeat_stale", .type = CONFIG_DURATION, .offset = AT(heartbeat_stale_ns), .fallback = "2s",

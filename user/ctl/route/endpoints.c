@@ -38,6 +38,7 @@ static void put_address(const struct writing *wr, const char *host, size_t i, si
 	jsonw_cstr(wr->w, "class", class_text(a.class));
 	jsonw_cstr(wr->w, "known_by", a.known_by & ENDPOINT_BY_CONFIG ? "config" : a.known_by & ENDPOINT_BY_DNS ? "dns" : "sni");
 	jsonw_bool(wr->w, "proven", a.known_by & ENDPOINT_BY_SNI);
+	jsonw_cstr(wr->w, "taught_by", a.taught_by[0] ? a.taught_by : NULL);
 	put_seconds(wr->w, "age_s", true, wr->now_s - a.since_s);
 	put_seconds(wr->w, "seen_s", a.leaves_s >= 0, wr->now_s - a.seen_s);
 	put_seconds(wr->w, "leaves_s", a.leaves_s >= 0, a.leaves_s - wr->now_s);
@@ -104,6 +105,7 @@ void route_endpoints(const struct control *c, const struct request *r, struct an
 	jsonw_object(&w, "learned");
 	jsonw_i64(&w, "addresses", (int64_t)n.learned);
 	jsonw_i64(&w, "at_most", ENDPOINTS_LEARNED_MAX);
+	jsonw_i64(&w, "of_one_agent", ENDPOINTS_LEARNED_PER_AGENT);
 	jsonw_i64(&w, "sighted", (int64_t)n.sighted);
 	jsonw_i64(&w, "proofs", (int64_t)n.proofs);
 	jsonw_i64(&w, "proven", (int64_t)n.proven);
