@@ -28,12 +28,14 @@
 #include "ctl/endpoints.h"
 #include "ctl/events.h"
 #include "ctl/events_door.h"
+#include "ctl/openings.h"
 #include "ctl/process.h"
 #include "ctl/server.h"
 #include "ctl/trust.h"
 #include "ctl/handover.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
+#include "kern/probe.h"
 #include "path/money.h"
 #include "path/path.h"
 #include "provider/provider.h"
@@ -85,6 +87,7 @@ struct daemon {
 	struct upgrade *upgrade;
 	struct events *events;
 	struct events_door *door;
+	struct openings *openings;
 	struct alerts *alerts;
 	struct server *server;
 	struct control control;
@@ -487,6 +490,16 @@ static void stop_events(struct daemon *d)
 	events_free(d->events);
 }
 
+static int start_openings(struct daemon *d, struct err *e)
+{
+	return openings_new(d->loop, d->agents, d->events, probe_has_lsm_cgroup(), 0, &d->openings, e);
+}
+
+static void stop_openings(struct daemon *d)
+{
+	openings_free(d->openings);
+}
+
 static int start_door(struct daemon *d, struct err *e)
 {
 	return events_door_new(d->loop, &d->door, e);
@@ -589,7 +602,7 @@ static void set_control(struct daemon *d)
 {
 	d->control = (struct control){
 		.config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca,
-		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .alerts = d->alerts, .trust_dir = d->trust_dir,
+		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .openings = d->openings, .alerts = d->alerts, .trust_dir = d->trust_dir,
 		.daemon = d, .describe = describe, .reload = reload_prices, .stop_calls = stop_calls,
 	};
 }
@@ -1028,6 +1041,7 @@ static const struct step {
 	{ "money", start_money, stop_money, false },
 	{ "path", start_path, stop_path, false },
 	{ "events", start_events, stop_events, true },
+	{ "openings", start_openings, stop_openings, true },
 	{ "timers", start_timers, stop_timers, true },
 	{ "signals", start_signals, NULL, false },
 	{ "control", start_server, stop_server, false },

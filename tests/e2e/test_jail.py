@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What root inside an agent can do: `purse run` holds what can be held and says the rest; the control socket takes no orders from agents."""
+import os
 import signal
 import socket
 import subprocess
@@ -192,3 +193,19 @@ echo end""".replace("MOUNT", str(worlds.CGROUPS)).replace("NAME", world.name)
     assert user.returncode == 0 and "runs as root" not in user.stderr and user.stdout.strip() != "0", user.stderr
     sudo = purse_in(world, "outside", "run", "--total", "1USD", "--", "true", env=world.agent_env(SUDO_USER="alice"))
     assert "use --user alice" in sudo.stderr
+
+
+def test_a_file_handle_leads_to_the_read_only_mount(world):
+    """CAP_DAC_READ_SEARCH, which root keeps, opens files by handle: of the mount that one can see."""
+    code = f"""
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+handle = ctypes.create_string_buffer(struct.pack("Ii", 8, 0) + bytes(8))
+assert libc.name_to_handle_at(-100, {os.fsencode(worlds.CGROUPS / world.name / 'outside/cgroup.procs')!r}, handle, ctypes.byref(ctypes.c_int()), 0) == 0
+fd = libc.open_by_handle_at(os.open({str(worlds.CGROUPS)!r}, os.O_RDONLY), handle, os.O_WRONLY)
+print(fd, os.strerror(ctypes.get_errno()))
+"""
+    r = purse_run(world, sys.executable, "-c", code)
+    assert r.stdout.strip() == "-1 Read-only file system", r.stdout + r.stderr
+    kept = purse_in(world, "outside", "run", "--total", "1USD", "--keep-cap", "SYS_ADMIN", "--", sys.executable, "-c", code)
+    assert kept.stdout.split()[0] != "-1", "the test does not test: " + kept.stdout + kept.stderr

@@ -18,6 +18,7 @@ struct endpoints;
 struct events;
 struct gate;
 struct ledger;
+struct openings;
 
 #define DAEMON_COUNTS_MAX 32
 #define DAEMON_NAMESPACES_MAX 256
@@ -57,6 +58,7 @@ struct control {
 	struct agents *agents;
 	struct endpoints *endpoints;
 	struct events *events;
+	const struct openings *openings; /* NULL ok */
 	struct alerts *alerts;
 	const char *trust_dir; /* where the public certificates are for everybody to read */
 

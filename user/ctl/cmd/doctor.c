@@ -12,6 +12,7 @@
 #include "base/jsonw.h"
 #include "ctl/cmd/cmd.h"
 #include "ctl/cmd/doctor_bypass.h"
+#include "ctl/cmd/doctor_openings.h"
 #include "ctl/records.h"
 #include "ctl/cmd/table.h"
 #include "ctl/trust.h"
@@ -34,7 +35,7 @@ struct visit {
 	struct cli *cli;
 	struct check checks[CHECKS_MAX];
 	size_t n;
-	unsigned missing_agents, agents;
+	unsigned missing_agents, agents, open_agents;
 };
 
 static void note(struct visit *v, const char *name, enum state state, const char *fmt, ...)
@@ -130,6 +131,15 @@ static void take_agent(void *ctx, const char *const *f)
 		note(v, "agent", WARNING, "\"%s\": its cgroup %s is gone; nothing runs there that could be metered", f[0], f[1]);
 }
 
+static void take_openings(void *ctx, const char *agent, const char *text)
+{
+	struct visit *v = ctx;
+
+	if (++v->open_agents <= AGENTS_TOLD_MAX)
+		note(v, "agent", WARNING, "\"%s\": ways past the gate are open to it: %s; take them away (`purse run --user` does); `purse events` says "
+		     "what each of them allows", agent, text);
+}
+
 static void take_endpoint(void *ctx, const char *const *f)
 {
 	struct visit *v = ctx;
@@ -167,8 +177,9 @@ static void look_at_daemon(struct visit *v)
 	}
 	(void)records_read(&a.body, NULL, daemon_fields, 4, take_daemon, v);
 	(void)records_read(&a.body, "agents[]", agent_fields, 3, take_agent, v);
+	doctor_openings(&a.body, take_openings, v);
 	if (v->agents > 0 && v->missing_agents == 0)
-		note(v, "agents", GOOD, "%u enrolled", v->agents);
+		note(v, "agents", GOOD, "%u enrolled; to %u of them ways past the gate are open", v->agents, v->open_agents);
 	(void)records_read(&a.body, "endpoints[]", endpoint_fields, 3, take_endpoint, v);
 	record_field(&a.body, "daemon.counts.namespaces", namespaces, sizeof(namespaces));
 	note(v, "namespaces", GOOD, "listening in %s other network namespaces (containers) of agents", namespaces);

@@ -11,6 +11,7 @@
 #include "ctl/agents.h"
 #include "ctl/config/config.h"
 #include "ctl/endpoints.h"
+#include "ctl/openings.h"
 #include "ctl/route/route.h"
 #include "ctl/config/rules_yaml.h"
 #include "ctl/units.h"
@@ -216,6 +217,25 @@ static bool put_account(void *ctx, const char *name, uint32_t index)
 	return true;
 }
 
+static void put_openings(struct jsonw *w, const struct caps_agent *found)
+{
+	jsonw_array(w, "open_ways");
+	for (int i = 0; found && i < CAPS_WAY_COUNT; i++) {
+		const struct caps_way_row *row = caps_way((enum caps_way)i);
+
+		if (!(found->ways & (1u << i)))
+			continue;
+		jsonw_object(w, NULL);
+		jsonw_cstr(w, "way", row->word);
+		jsonw_cstr(w, "needs", row->needs);
+		jsonw_cstr(w, "text", row->text);
+		jsonw_i64(w, "pid", found->by[i].pid);
+		jsonw_cstr(w, "comm", found->by[i].comm);
+		jsonw_close(w);
+	}
+	jsonw_close(w);
+}
+
 static bool put_agent(void *ctx, const struct agent_view *v)
 {
 	struct writing *wr = ctx;
@@ -233,6 +253,7 @@ static bool put_agent(void *ctx, const struct agent_view *v)
 	jsonw_cstr(w, "on_failure", v->flags & GATE_AGENT_FAIL_OPEN ? "open" : "closed");
 	jsonw_bool(w, "in_config", v->from_config);
 	jsonw_bool(w, "temporary", v->temporary);
+	put_openings(w, openings_find(wr->c->openings, v->name));
 	jsonw_close(w);
 	return true;
 }
