@@ -17,6 +17,8 @@
 #define CONN_MAGIC 0x636f6e6eu
 #define CONN_IN_MAX (256 * 1024)
 #define LINGER_MS 2000
+#define WRITING_MS 1000
+#define LATE_MS 1000
 #define LINGER_READS 16
 
 static void conn_watch(struct conn *c)
@@ -55,6 +57,14 @@ static void conn_timed_out(void *ctx)
 	struct conn *c = ctx;
 
 	ASSERT(c->magic == CONN_MAGIC);
+	/* Whether it takes what it was told is conns_look's business. */
+	if (buf_len(&c->out))
+		return loop_timer_set(c->timer, WRITING_MS);
+	/* A loop that stood still (a hand-over) runs its timers before it looks at sockets. */
+	if (!c->is_late) {
+		c->is_late = true;
+		return loop_timer_set(c->timer, LATE_MS);
+	}
 	c->stage->timeout(c);
 }
 
@@ -188,6 +198,7 @@ void conn_set_stage(struct conn *c, const struct stage *s) { c->stage = s; }
 
 void conn_set_timeout(struct conn *c, int64_t ms)
 {
+	c->is_late = false;
 	if (ms)
 		loop_timer_set(c->timer, ms);
 	else
@@ -250,9 +261,6 @@ int conn_flush(struct conn *c)
 		}
 		buf_consume(&c->out, (size_t)sent);
 		c->stalled_ns = 0;
-		/* A slow reader of the last answer is not cut while it reads. */
-		if (c->close_when_flushed)
-			conn_set_timeout(c, c->worker->options->response_timeout_ms);
 	}
 	if (c->closed)
 		return -ECONNRESET;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,10 +126,20 @@ static void dial_try(struct dial *d)
 	dial_done(d, -1);
 }
 
+static bool is_writable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static void dial_begin(void *ctx)
 {
 	struct dial *d = ctx;
 
+	/* A loop that stood still (a hand-over) runs its timers before it looks at sockets. */
+	if (d->io && is_writable(d->fd))
+		return dial_writable(d, LOOP_WRITE);
 	if (d->io)
 		return dial_timeout(d);
 	dial_try(d);

@@ -307,7 +307,15 @@ static void h2_leaving(struct conn *c)
 	push(s);
 }
 
-static void h2_timeout(struct conn *c)
+static bool any_queued(struct h2_server *s)
+{
+	list_for_each(pos, &s->streams)
+		if (h2_queued(s->h2, list_entry(pos, struct h2_stream, link)->id))
+			return true;
+	return false;
+}
+
+static void h2_goodbye(struct conn *c)
 {
 	struct h2_server *s = c->state;
 
@@ -315,6 +323,15 @@ static void h2_timeout(struct conn *c)
 	push(s);
 	if (!c->closed && c->stage == &stage_h2)
 		conn_finish(c);
+}
+
+/* A client that reads slowly is h2_look's business. */
+static void h2_timeout(struct conn *c)
+{
+	if (any_queued(c->state))
+		conn_set_timeout(c, idle_ms(c->worker));
+	else
+		h2_goodbye(c);
 }
 
 static void h2_closed(struct conn *c)
@@ -339,7 +356,7 @@ const struct stage stage_h2 = {
 	.readable = h2_readable,
 	.writable = h2_writable,
 	.timeout = h2_timeout,
-	.goodbye = h2_timeout,
+	.goodbye = h2_goodbye,
 	.leaving = h2_leaving,
 	.look = h2_look,
 	.close = h2_closed,

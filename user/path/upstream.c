@@ -26,6 +26,7 @@
 #define IDLE_MAX 64                       /* per worker */
 #define IDLE_NS INT64_C(30000000000)
 #define PIECES_MAX 8
+#define LATE_MS 1000
 #define RIDE_ALONG (16 * 1024)
 #define UPSTREAM_MAGIC 0x75707374u
 
@@ -41,7 +42,7 @@ struct link {
 	struct tls *tls;
 	struct h1 *h1;
 	bool ready; /* handshake done and verified */
-	int64_t idle_since_ns;
+	int64_t idle_until_ns; /* boot clock */
 };
 
 struct upstreams {
@@ -65,6 +66,8 @@ struct upstream {
 	struct link *link;
 	struct loop_timer *timer;
 	bool is_head, sent, all_sent, answered, paused, gone;
+	bool send_broke; /* the provider takes no more: perhaps it has said why */
+	bool is_late;    /* its time was over a moment ago: what has arrived meanwhile is looked at first */
 	bool read_wants_write, write_wants_read; /* TLS waits for the other direction (tls_blocked_on) */
 };
 
@@ -109,12 +112,20 @@ static struct link *link_new(struct upstreams *pool, const char *host, uint16_t 
 	return l;
 }
 
+/* A second less than the provider says that it waits: our next request should not meet its goodbye. */
+static int64_t idle_for_ns(const struct http_head *answer)
+{
+	int64_t said = (answer->keep_alive_s - 1) * INT64_C(1000000000);
+
+	return answer->keep_alive_s && said < IDLE_NS ? said : IDLE_NS;
+}
+
 static void link_to_pool(struct link *l)
 {
 	struct upstreams *pool = l->pool;
 
 	l->up = NULL;
-	l->idle_since_ns = clock_boot_ns();
+	l->idle_until_ns = clock_boot_ns() + idle_for_ns(h1_head(l->h1));
 	list_add(&pool->idle, &l->idle);
 	pool->nidle++;
 	loop_io_want(l->io, LOOP_READ); /* a close while idle is seen at once */
@@ -139,7 +150,7 @@ static struct link *link_from_pool(struct upstreams *pool, const char *host, uin
 		struct link *l = list_entry(pos, struct link, idle);
 		if (l->port != port || strcmp(l->host, host))
 			continue;
-		if (!link_is_quiet(l)) {
+		if (clock_boot_ns() >= l->idle_until_ns || !link_is_quiet(l)) {
 			link_free(l);
 			continue;
 		}
@@ -205,6 +216,11 @@ static void timed_out(void *ctx)
 	struct upstream *up = ctx;
 	char text[96];
 
+	/* A loop that stood still (a hand-over) runs its timers before it looks at sockets. */
+	if (!up->is_late) {
+		up->is_late = true;
+		return loop_timer_set(up->timer, LATE_MS);
+	}
 	(void)snprintf(text, sizeof text, up->link && up->link->ready ? "silent for %lld s" : "no connection within %lld s",
 		       (long long)((up->link && up->link->ready ? up->pool->worker->options->response_timeout_ms :
 								  up->pool->worker->options->connect_timeout_ms) /
@@ -214,6 +230,7 @@ static void timed_out(void *ctx)
 
 static void expect_progress(struct upstream *up)
 {
+	up->is_late = false;
 	loop_timer_set(up->timer, up->pool->worker->options->response_timeout_ms);
 }
 
@@ -223,7 +240,7 @@ static void upstream_watch(struct upstream *up)
 {
 	unsigned wants = up->paused ? 0 : LOOP_READ;
 
-	if (up->link && !up->all_sent)
+	if (up->link && !up->all_sent && !up->send_broke)
 		wants |= LOOP_WRITE;
 	/* The bytes that wait, or the room that there is, would wake us without end. */
 	if (up->read_wants_write && (wants & LOOP_READ))
@@ -232,6 +249,17 @@ static void upstream_watch(struct upstream *up)
 		wants = (wants & ~LOOP_WRITE) | LOOP_READ;
 	if (up->link)
 		loop_io_want(up->link->io, wants);
+}
+
+static void upstream_read(struct upstream *up);
+
+/* It may have answered before it hung up (413, 401): that is worth more than our complaint. The reading finds the end. */
+static void send_broke(struct upstream *up)
+{
+	up->send_broke = true;
+	upstream_read(up);
+	if (!up->gone)
+		upstream_watch(up);
 }
 
 static void upstream_send(struct upstream *up)
@@ -254,7 +282,7 @@ static void upstream_send(struct upstream *up)
 		if (n == -EAGAIN)
 			return upstream_watch(up);
 		if (n <= 0)
-			return upstream_failed(up, REFUSAL_UPSTREAM_PROTOCOL, "the connection broke while sending");
+			return send_broke(up);
 		s->p += n;
 		s->n -= (size_t)n;
 	}
@@ -306,6 +334,7 @@ static void answer_closed(struct upstream *up, ssize_t why)
 		return upstream_ended(up, false);
 	upstream_failed(up, REFUSAL_UPSTREAM_PROTOCOL,
 			up->answered ? "the connection closed in the middle of the answer" :
+			!up->all_sent ? "the connection broke while sending" :
 				       "the connection closed without an answer");
 }
 
@@ -334,7 +363,9 @@ static void upstream_read(struct upstream *up)
 	}
 	if (up->gone)
 		return;
-	expect_progress(up);
+	/* While the agent is slow the provider is not silent. */
+	if (!up->paused)
+		expect_progress(up);
 	if (!up->paused && tls_has_pending(up->link->tls))
 		(void)loop_defer(up->pool->worker->loop, read_pending, up);
 	up->calls->batch(up->ctx, all_read);
@@ -379,10 +410,11 @@ static void link_ready(void *ctx, unsigned ready)
 		return handshake(up);
 	const bool send = (ready & LOOP_WRITE) || (up->write_wants_read && (ready & LOOP_READ));
 	const bool read = (ready & LOOP_READ) || (up->read_wants_write && (ready & LOOP_WRITE));
-	if (send && !up->all_sent)
-		upstream_send(up);
-	if (read && !up->gone)
+	/* Read first: an answer that came before the connection broke is lost to a write. */
+	if (read)
 		upstream_read(up);
+	if (send && !up->gone && !up->all_sent && !up->send_broke)
+		upstream_send(up);
 	if (!up->gone)
 		upstream_watch(up);
 }
@@ -435,6 +467,7 @@ static void upstream_begin(void *ctx)
 		WORKER_COUNT(w, upstream_reused, 1);
 		return upstream_send(up);
 	}
+	up->is_late = false;
 	loop_timer_set(up->timer, w->options->connect_timeout_ms);
 	if (up->provider->naddrs)
 		return dial_addresses(up, up->provider->addrs, (unsigned)up->provider->naddrs);
@@ -533,7 +566,7 @@ void upstreams_prune(struct upstreams *u, int64_t now_ns)
 {
 	list_for_each_safe(pos, tmp, &u->idle) {
 		struct link *l = list_entry(pos, struct link, idle);
-		if (now_ns - l->idle_since_ns > IDLE_NS)
+		if (now_ns >= l->idle_until_ns)
 			link_free(l);
 	}
 }

@@ -272,6 +272,21 @@ static int on_consumed(struct reading *m, struct str value)
 	return 0;
 }
 
+/* A hint: whatever it cannot be read as is none. */
+static int on_keep_alive(struct reading *m, struct str value)
+{
+	int64_t s;
+
+	while (value.n) {
+		struct str word = str_trim(str_cut(&value, ','));
+		struct str name = str_cut(&word, '=');
+
+		if (str_eq_nocase(name, STR("timeout")) && !str_to_i64(word, &s) && s > 0)
+			m->head->keep_alive_s = s < 86400 ? (int)s : 86400;
+	}
+	return 0;
+}
+
 enum { IN_REQUESTS = 1, IN_RESPONSES = 2, IN_BOTH = 3 };
 struct known_field {
 	struct str name;
@@ -284,7 +299,7 @@ static const struct known_field known_fields[] = {
 	{ .name = { "content-length", 14 }, .read = on_length, .sides = IN_BOTH, .stays = true },
 	{ .name = { "transfer-encoding", 17 }, .read = on_transfer_encoding, .sides = IN_BOTH },
 	{ .name = { "connection", 10 }, .read = on_connection, .sides = IN_BOTH },
-	{ .name = { "keep-alive", 10 }, .read = on_consumed, .sides = IN_BOTH },
+	{ .name = { "keep-alive", 10 }, .read = on_keep_alive, .sides = IN_BOTH },
 	{ .name = { "proxy-connection", 16 }, .read = on_consumed, .sides = IN_BOTH },
 	{ .name = { "te", 2 }, .read = on_consumed, .sides = IN_BOTH },
 	{ .name = { "trailer", 7 }, .read = on_consumed, .sides = IN_BOTH },
@@ -341,6 +356,7 @@ int h1_head_understand(enum h1_side side, struct http_head *head, struct h1_mean
 
 	ret->has_length = ret->is_chunked = false;
 	ret->length = 0;
+	head->keep_alive_s = 0;
 	r = read_fields(&m);
 	if (r)
 		return r;

@@ -33,6 +33,7 @@ struct http_head {
 	enum http_length length;
 	int64_t content_length; /* FIXED only */
 	bool keep_alive;        /* h1: the sender will take another message */
+	int keep_alive_s;       /* h1: for so long, as far as it said (Keep-Alive: timeout); 0 = it did not */
 	bool expect_continue;   /* requests: Expect: 100-continue was sent (and consumed) */
 	bool upgrade;           /* an Upgrade was asked for (and consumed): we do not */
 	bool http10;            /* an HTTP/1.0 message */

@@ -23,6 +23,7 @@ struct tls {
 	struct tls_sock sock;
 	bool offer_h2;
 	bool broken; /* a fatal error was seen: OpenSSL must not be asked again */
+	bool write_over; /* the socket takes no more; what came before may still be read */
 	bool cert_failed, cert_is_own, distrusted, left_silently;
 	int cert_error, cert_depth;
 	const char *refusal;
@@ -386,8 +387,14 @@ ssize_t tls_read(struct tls *t, void *p, size_t n)
  */
 static ssize_t write_error(struct tls *t, int r)
 {
-	ssize_t ret = io_error(t, r);
+	ssize_t ret;
 
+	if (SSL_get_error(t->ssl, r) == SSL_ERROR_SYSCALL) {
+		t->write_over = true;
+		ERR_clear_error();
+		return t->sock.error ? -t->sock.error : -ECONNRESET;
+	}
+	ret = io_error(t, r);
 	if (ret != -EAGAIN || t->blocked_on != TLS_WANT_READ || !SSL_is_server(t->ssl))
 		return ret;
 	tls_break(t);
@@ -400,7 +407,7 @@ ssize_t tls_write(struct tls *t, const void *p, size_t n)
 	ssize_t r;
 
 	ASSERT(n > 0 && n <= SSIZE_MAX);
-	if (t->broken)
+	if (t->broken || t->write_over)
 		return t->sock.error ? -t->sock.error : -ECONNRESET;
 	t->sock.recvs_left = 1;
 	do {
@@ -430,7 +437,7 @@ bool tls_has_pending(const struct tls *t)
 
 void tls_shutdown(struct tls *t)
 {
-	if (t->broken || !SSL_is_init_finished(t->ssl))
+	if (t->broken || t->write_over || !SSL_is_init_finished(t->ssl))
 		return;
 	ERR_clear_error();
 	t->sock.recvs_left = 0;

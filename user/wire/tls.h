@@ -55,7 +55,8 @@ bool tls_client_distrusts_us(const struct tls *t);
 ssize_t tls_read(struct tls *t, void *p, size_t n);
 /*
  * > 0 bytes taken (fewer than n: the socket is full); -EAGAIN wait for writable; negative errno. After that the rest, or a
- * longer buffer starting with the same bytes, must be given next, at whatever address.
+ * longer buffer starting with the same bytes, must be given next, at whatever address. When the socket breaks, what came before
+ * can still be read.
  */
 ssize_t tls_write(struct tls *t, const void *p, size_t n);
 /*

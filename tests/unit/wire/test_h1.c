@@ -735,6 +735,44 @@ static void reads_what_it_wrote(void **state)
 	}
 }
 
+/* How long the sender keeps the connection, as far as it said and as it can be read. */
+static void keep_alive_hints(void **state)
+{
+	static const struct {
+		const char *line;
+		int s;
+	} cases[] = {
+		{ "", 0 },
+		{ "Keep-Alive: timeout=5\r\n", 5 },
+		{ "keep-alive: max=100, timeout=72\r\n", 72 },
+		{ "Keep-Alive: TIMEOUT=5 , max\r\n", 5 },
+		{ "Keep-Alive: timeout=99999999\r\n", 86400 },
+		{ "Keep-Alive: timeout=0\r\n", 0 },
+		{ "Keep-Alive: timeout=-5\r\n", 0 },
+		{ "Keep-Alive: timeout=\r\n", 0 },
+		{ "Keep-Alive: timeout=5x, =, ,\r\n", 0 },
+		{ "Keep-Alive: timeout=99999999999999999999999\r\n", 0 },
+		{ "Keep-Alive:\r\n", 0 },
+	};
+	struct h1 *p = h1_new(H1_RESPONSES);
+
+	/* One connection: no answer inherits from the one before. */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[200];
+		struct str body = { 0 };
+		struct err e = { 0 };
+
+		(void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n", cases[i].line);
+		struct str in = str_of(text);
+
+		print_message("%s", cases[i].line);
+		assert_int_equal(h1_next(p, &in, &body, &e), H1_HEAD);
+		assert_int_equal(h1_head(p)->keep_alive_s, cases[i].s);
+		assert_int_equal(h1_next(p, &in, &body, &e), H1_END);
+	}
+	h1_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -752,6 +790,7 @@ int main(void)
 		cmocka_unit_test(writes_nothing_bad),
 		cmocka_unit_test(writes_no_more_than_fits),
 		cmocka_unit_test(reads_what_it_wrote),
+		cmocka_unit_test(keep_alive_hints),
 	};
 
 	print_message("seed %u\n", CUTS_SEED);

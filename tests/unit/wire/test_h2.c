@@ -326,7 +326,9 @@ static void test_answers(void **state)
 		assert_int_equal(pump(&c, &s, &e), 0);
 		assert_int_equal(buf_len(&c.got), 5 * (i + 1));
 		assert_int_equal(h2_queued(s.h2, 1), 0);
+		assert_int_equal(h2_sent(s.h2, 1), 5 * (i + 1));
 	}
+	assert_int_equal(h2_sent(s.h2, 3), 0);
 	assert_int_equal(h2_body(s.h2, 1, NULL, 0, false), 0);
 	assert_int_equal(h2_body(s.h2, 1, NULL, 0, true), 0);
 	assert_int_equal(h2_body(s.h2, 1, "x", 1, false), -EINVAL);
@@ -463,6 +465,7 @@ static void test_backpressure(void **state)
 	/* The client's window of 64 kB - 1 holds the rest back. */
 	assert_int_equal(h2_pull(s.h2, &out, 1 << 20), 0);
 	assert_int_equal(h2_queued(s.h2, 1), sent + sizeof(piece) - 65535);
+	assert_int_equal(h2_sent(s.h2, 1), 65535);
 	assert_int_equal(s.drains, 0);
 	buf_done(&out);
 	client_done(&c);

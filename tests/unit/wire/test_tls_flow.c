@@ -346,6 +346,30 @@ static void test_hanging_up_when_resuming_is_not(void **state)
 	pair_close(&p);
 }
 
+/* The other side said something and hung up while we were writing: what it said is read, then the end. */
+static void test_what_came_before_a_write_broke(void **state)
+{
+	static char big[100000];
+	struct pair p;
+	struct raw r;
+	char got[16];
+	ssize_t n;
+
+	(void)state;
+	raw_open(&r, &p);
+	assert_int_equal(SSL_write(r.ssl, "abc", 3), 3);
+	assert_int_equal(shutdown(p.fd[0], SHUT_RDWR), 0);
+	while ((n = tls_write(p.server, big, sizeof(big))) > 0)
+		;
+	assert_true(n == -EPIPE || n == -ECONNRESET);
+	assert_int_equal(tls_write(p.server, big, sizeof(big)), n);
+	assert_int_equal(tls_read(p.server, got, sizeof(got)), 3);
+	assert_memory_equal(got, "abc", 3);
+	assert_true(tls_read(p.server, got, sizeof(got)) < 0);
+	tls_shutdown(p.server);
+	raw_close(&r, &p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_an_idle_connection_holds_no_buffers),
 		cmocka_unit_test(test_hanging_up_at_our_certificate_is_distrust),
 		cmocka_unit_test(test_hanging_up_when_resuming_is_not),
+		cmocka_unit_test(test_what_came_before_a_write_broke),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
