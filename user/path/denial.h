@@ -16,7 +16,7 @@ enum denial {
 	DENIAL_STRANGER,    /* an LLM name, by a process that is no agent */
 	DENIAL_NOT_TLS,     /* towards an LLM address */
 	DENIAL_PLAIN_HTTP,  /* for an LLM host, or towards an LLM address */
-	DENIAL_TUNNEL,      /* CONNECT, or HTTP/2 without TLS: what follows could be for anybody */
+	DENIAL_TUNNEL,      /* CONNECT, HTTP/2 without TLS or TLS later on: what follows could be for anybody */
 	DENIAL_OTHER_NAME,  /* towards an address where only LLM traffic lives */
 	DENIAL_NO_NAME,     /* towards an LLM address */
 	DENIAL_ODD_NAME,    /* no host name */

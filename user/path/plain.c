@@ -71,12 +71,13 @@ static enum plain_verdict judge_request(const struct plain *r)
 
 /* ---- headers */
 
-static bool has_h2c(const char *p, size_t n)
+/* HTTP/2, or TLS (RFC 2817), on this very connection. */
+static bool upgrades_to_hidden(const char *p, size_t n)
 {
-	for (; n >= 3; p++, n--)
-		if (strncasecmp(p, "h2c", 3) == 0)
+	for (; n >= 4; p++, n--)
+		if (strncasecmp(p, "h2c", 3) == 0 || strncasecmp(p, "tls/", 4) == 0)
 			return true;
-	return false;
+	return n == 3 && strncasecmp(p, "h2c", 3) == 0;
 }
 
 static enum plain_verdict judge_header(struct plain *r)
@@ -101,7 +102,7 @@ static enum plain_verdict judge_header(struct plain *r)
 		name--;
 	const char *value = n && is_blank(colon[1]) ? colon + 2 : colon + 1;
 	n -= (size_t)(value - colon - 1);
-	if (name == 7 && strncasecmp(p, "upgrade", 7) == 0 && has_h2c(value, n))
+	if (name == 7 && strncasecmp(p, "upgrade", 7) == 0 && upgrades_to_hidden(value, n))
 		return PLAIN_HIDDEN;
 	if (name != 4 || strncasecmp(p, "host", 4) != 0)
 		return PLAIN_MORE;

@@ -15,7 +15,7 @@
 enum plain_verdict {
 	PLAIN_MORE,   /* nothing yet */
 	PLAIN_LLM,    /* is_llm said yes to a host */
-	PLAIN_HIDDEN, /* from here on others are asked for where we cannot see it: CONNECT, HTTP/2 without TLS */
+	PLAIN_HIDDEN, /* from here on others are asked for where we cannot see it: CONNECT, HTTP/2 without TLS, TLS later on */
 	PLAIN_OTHER,  /* plain_read only: a whole head, and no host of it is one */
 	PLAIN_LONG,   /* plain_read only: no end within PLAIN_HEAD_MAX */
 };

@@ -250,8 +250,8 @@ static enum gate_class class_of(struct conn *c, const uint8_t addr[16])
 }
 
 /*
- * Also what an agent dials itself without coming here (loopback, link-local: exempt): through a name it would get there from the daemon's
- * network namespace, which need not be its own. *ret_is_front: LLM hosts are served there, among others or not.
+ * Also what an agent dials itself without coming here (loopback, link-local: exempt): no name out there has any business leading to it.
+ * *ret_is_front: LLM hosts are served there, among others or not.
  */
 static bool is_forbidden(struct splice *s, const struct sockaddr_storage *ss, bool *ret_is_front)
 {

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "base/loop.h"
 #include "ctl/events.h"
+#include "ctl/events_door.h"
 #include "ctl_abi.h"
 #include "fakes.h"
 
@@ -113,10 +115,68 @@ static void only_the_newest_are_kept(void **state)
 	events_free(ev);
 }
 
+/* What the daemon tells: a line for each word, program and port, with a count; beside what the gate tells. */
+static void told_ones_are_folded(void **state)
+{
+	struct gate_event curl = event(GATE_REASON_NONE, "curl", 443), other = event(GATE_REASON_NONE, "chrome", 443);
+	struct err e;
+	struct buf out;
+
+	curl.errnum = other.errnum = 0;
+	curl.protocol = other.protocol = IPPROTO_TCP;
+	assert_int_equal(events_new(NULL, NULL, &ev, &e), 0);
+	for (int i = 0; i < 5; i++) {
+		curl.dst[15] = (uint8_t)i;
+		events_told(ev, &curl, "hidden-name", "the name is hidden", "bot", NOW + i * S);
+	}
+	events_told(ev, &curl, "odd-name", "no host name", "bot", NOW + 5 * S);
+	events_told(ev, &other, "hidden-name", "the name is hidden", "bot", NOW + 5 * S);
+	events_put(ev, &curl, "bot", NOW + 5 * S);
+	assert_int_equal(written(&out), 4);
+	assert_true(says(&out, "\"reason\":\"hidden-name\",\"text\":\"the name is hidden\",\"agent\":\"bot\""));
+	assert_true(says(&out, "\"errno\":null,\"count\":5,\"last\""));
+	buf_done(&out);
+	events_told(ev, &curl, "hidden-name", "the name is hidden", "bot", NOW + 70 * S);
+	assert_int_equal(written(&out), 5);
+	buf_done(&out);
+	events_free(ev);
+}
+
+/* Left before there is a place for it, and more than fits. */
+static void a_door_for_other_threads(void **state)
+{
+	const struct gate_flow flow = { .agent_cgroup = 5, .dport = 443, .pid = 9, .comm = "curl", .dst = { [10] = 0xff, 0xff, 192, 0, 2, 1 } };
+	static const char *const words[EVENTS_DOOR_MAX] = { "a", "b" };
+	struct events_door *door;
+	struct loop *loop;
+	struct err e;
+	struct buf out;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(events_new(NULL, NULL, &ev, &e), 0);
+	assert_int_equal(events_door_new(loop, &door, &e), 0);
+	for (int i = 0; i < EVENTS_DOOR_MAX + 6; i++)
+		events_door_tell(door, &flow, "bot", words[i % 2], "text");
+	assert_int_equal(events_door_lost(door), 6);
+	events_door_to(door, ev);
+	assert_int_equal(written(&out), 2);
+	assert_true(says(&out, "\"reason\":\"a\"") && says(&out, "\"count\":32") && says(&out, "\"dst\":\"192.0.2.1\"") &&
+		    says(&out, "\"comm\":\"curl\"") && says(&out, "\"pid\":9"));
+	buf_done(&out);
+	events_door_to(door, NULL);
+	events_door_tell(door, &flow, "bot", "c", "text");
+	events_door_to(door, ev);
+	assert_int_equal(written(&out), 3);
+	buf_done(&out);
+	events_door_free(door);
+	events_free(ev);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(probes_are_folded),
+		cmocka_unit_test(told_ones_are_folded), cmocka_unit_test(a_door_for_other_threads), cmocka_unit_test(probes_are_folded),
 		cmocka_unit_test(only_the_newest_are_kept),
 	};
 
