@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -40,6 +41,16 @@ struct names {
 	size_t n;
 };
 
+/* The files that say whom to trust, as they were. */
+enum { TRUSTED_EXTRA, TRUSTED_BUNDLE, TRUSTED_FOLDER, TRUSTED_FILES };
+struct trusted {
+	struct file_state {
+		ino_t ino;
+		off_t size;
+		struct timespec changed;
+	} files[TRUSTED_FILES];
+};
+
 struct ca {
 	struct ca_keep keep;
 	char dir[PATH_MAX_BYTES], root_path[PATH_MAX_BYTES], bundle_path[PATH_MAX_BYTES];
@@ -52,6 +63,7 @@ struct ca {
 	struct list by_age;                   /* oldest first */
 	struct tls_ctx *clients[CLIENTS_MAX]; /* that have to refuse our keys, also those to come */
 	size_t nclients;
+	struct trusted loaded, tried;         /* what the clients trust; what could not be loaded. ca_clients_follow's thread */
 };
 
 /* ---- names */
@@ -346,14 +358,44 @@ static int refuse_keys(struct ca *ca, const struct ca_certs *certs, struct err *
 	return 0;
 }
 
+static struct file_state file_state(const char *path)
+{
+	struct stat st;
+
+	if (!path || stat(path, &st) < 0)
+		return (struct file_state){ 0 };
+	return (struct file_state){ .ino = st.st_ino, .size = st.st_size, .changed = st.st_ctim };
+}
+
+static struct trusted look_at_trusted(const char *extra_ca)
+{
+	return (struct trusted){ .files = {
+		[TRUSTED_EXTRA] = file_state(extra_ca),
+		[TRUSTED_BUNDLE] = file_state(X509_get_default_cert_file()),
+		[TRUSTED_FOLDER] = file_state(X509_get_default_cert_dir()),
+	} };
+}
+
+static bool is_same(const struct trusted *a, const struct trusted *b)
+{
+	for (int i = 0; i < TRUSTED_FILES; i++)
+		if (a->files[i].ino != b->files[i].ino || a->files[i].size != b->files[i].size ||
+		    a->files[i].changed.tv_sec != b->files[i].changed.tv_sec || a->files[i].changed.tv_nsec != b->files[i].changed.tv_nsec)
+			return false;
+	return true;
+}
+
 int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret, struct err *e)
 {
 	struct tls_ctx *c;
+	struct trusted now = look_at_trusted(extra_ca);
 	int r = tls_client_ctx_new(extra_ca, NULL, 0, &c, e);
 
 	if (r)
 		return r;
 	pthread_mutex_lock(&ca->lock);
+	if (!ca->nclients)
+		ca->loaded = now;
 	if (ca->nclients < CLIENTS_MAX) {
 		ca->clients[ca->nclients++] = tls_ctx_ref(c);
 		r = refuse_keys(ca, &ca->certs, e);
@@ -366,6 +408,27 @@ int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret,
 	else
 		*ret = c;
 	return r;
+}
+
+int ca_clients_follow(struct ca *ca, const char *extra_ca, struct err *e)
+{
+	struct trusted now = look_at_trusted(extra_ca); /* before it is read: a change in between is seen the next time */
+
+	if (is_same(&now, &ca->loaded) || is_same(&now, &ca->tried))
+		return 0;
+	ca->tried = now;
+	pthread_mutex_lock(&ca->lock);
+	size_t n = ca->nclients;
+	pthread_mutex_unlock(&ca->lock);
+	/* They are never fewer. */
+	for (size_t i = 0; i < n; i++) {
+		int r = tls_client_ctx_load(ca->clients[i], extra_ca, e);
+
+		if (r)
+			return r;
+	}
+	ca->loaded = now;
+	return 1;
 }
 
 /* ---- renewal */

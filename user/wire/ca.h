@@ -49,6 +49,12 @@ const char *ca_bundle_path(const struct ca *ca);
 int ca_renew(struct ca *ca, bool *ret_changed, bool *ret_is_new, struct err *e);
 /* tls_client_ctx_new for providers: refuses all keys of this CA, the old and the next ones, too, and those that ca_renew makes. */
 int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret, struct err *e);
+/*
+ * Whom all of these contexts trust is loaded again, if extra_ca or the system's roots are other files than when it last was: new roots, and
+ * revocation lists, which end. 1: it was; 0: nothing changed; negative: it cannot be, and they go on as before, told once for each change.
+ * For one thread, once a minute or so.
+ */
+int ca_clients_follow(struct ca *ca, const char *extra_ca, struct err *e);
 /* SHA-256 of the root certificate in hex (size >= 65) and the end of the intermediate. */
 void ca_describe(struct ca *ca, char *ret_fingerprint, size_t size, int64_t *ret_not_after_s);
 

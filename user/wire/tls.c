@@ -74,7 +74,7 @@ static int tls_new(struct tls_ctx *c, int fd, struct tls **ret)
 		return -ENOMEM;
 	t->sock.fd = fd;
 	t->blocked_on = TLS_DONE;
-	t->ssl = SSL_new(c->ssl);
+	t->ssl = tls_ctx_ssl(c);
 	if (t->ssl)
 		bio = tls_sock_bio(&t->sock);
 	if (!bio) {

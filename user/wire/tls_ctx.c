@@ -76,6 +76,19 @@ static bool set_common(SSL_CTX *s)
 	       SSL_CTX_set1_groups_list(s, GROUPS) && SSL_CTX_set1_sigalgs_list(s, SIGNATURES);
 }
 
+static SSL_CTX *ssl_ctx_new(struct tls_ctx *c, const SSL_METHOD *method)
+{
+	SSL_CTX *s = SSL_CTX_new(method);
+
+	if (!s || !set_common(s)) {
+		SSL_CTX_free(s);
+		ERR_clear_error();
+		return NULL;
+	}
+	SSL_CTX_set_app_data(s, c);
+	return s;
+}
+
 static struct tls_ctx *ctx_new(const SSL_METHOD *method)
 {
 	struct tls_ctx *c = calloc(1, sizeof(*c));
@@ -84,14 +97,20 @@ static struct tls_ctx *ctx_new(const SSL_METHOD *method)
 		return NULL;
 	atomic_store(&c->refs, 1);
 	(void)pthread_mutex_init(&c->lock, NULL);
-	c->ssl = SSL_CTX_new(method);
-	if (!c->ssl || !set_common(c->ssl)) {
+	c->ssl = ssl_ctx_new(c, method);
+	if (!c->ssl) {
 		tls_ctx_unref(c);
-		ERR_clear_error();
 		return NULL;
 	}
-	SSL_CTX_set_app_data(c->ssl, c);
 	return c;
+}
+
+struct ssl_st *tls_ctx_ssl(struct tls_ctx *c)
+{
+	pthread_mutex_lock(&c->lock);
+	struct ssl_st *s = SSL_new(c->ssl); /* which takes a reference of the context */
+	pthread_mutex_unlock(&c->lock);
+	return s;
 }
 
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c)
@@ -150,7 +169,8 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 	if (SSL_get_verify_result(ssl) != X509_V_OK || !SSL_SESSION_is_resumable(session))
 		return 0;
 	pthread_mutex_lock(&c->lock);
-	struct host_sessions *h = sessions_of(c, tls_host(tls_of(ssl)));
+	/* One of a context that was replaced vouches for what may not be trusted any more: a resumed session is not verified again. */
+	struct host_sessions *h = SSL_get_SSL_CTX(ssl) == c->ssl ? sessions_of(c, tls_host(tls_of(ssl))) : NULL;
 	if (h) {
 		if (h->n == SESSIONS_PER_HOST) {
 			old = h->all[0];
@@ -382,17 +402,17 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
 	return r;
 }
 
-static int load_roots(struct tls_ctx *c, const char *extra_ca, struct err *e)
+static int load_roots(SSL_CTX *s, const char *extra_ca, struct err *e)
 {
 	char text[160];
 
-	if (!SSL_CTX_set_default_verify_paths(c->ssl)) {
+	if (!SSL_CTX_set_default_verify_paths(s)) {
 		tls_error_text(text, sizeof(text));
 		return err_set(e, EIO, "upstream TLS: the system's roots cannot be loaded: %s", text);
 	}
 	/* A machine without a bundle is no error here: what it cannot verify is refused. */
 	ERR_clear_error();
-	if (extra_ca && !SSL_CTX_load_verify_file(c->ssl, extra_ca)) {
+	if (extra_ca && !SSL_CTX_load_verify_file(s, extra_ca)) {
 		tls_error_text(text, sizeof(text));
 		return err_set(e, EINVAL, "upstream_ca: \"%s\" is not a readable PEM file with certificates: %s",
 			       extra_ca, text);
@@ -416,11 +436,25 @@ static void set_verification(SSL_CTX *s)
 						 X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 }
 
+static int set_client(SSL_CTX *s, const char *extra_ca, struct err *e)
+{
+	static const unsigned char alpn[] = "\x08http/1.1";
+	int r = load_roots(s, extra_ca, e);
+
+	if (r)
+		return r;
+	set_verification(s);
+	if (!tls_ask_for_staples(s))
+		return err_set(e, ENOMEM, "upstream TLS: no memory");
+	(void)SSL_CTX_set_alpn_protos(s, alpn, sizeof(alpn) - 1);
+	SSL_CTX_set_session_cache_mode(s, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(s, keep_session);
+	return 0;
+}
+
 int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32], size_t nown_keys,
 		       struct tls_ctx **ret, struct err *e)
 {
-	static const unsigned char alpn[] = "\x08http/1.1";
-
 	if (nown_keys > TLS_OWN_KEYS_MAX)
 		return err_set(e, EINVAL, "upstream TLS: %zu keys to refuse, %d fit", nown_keys, TLS_OWN_KEYS_MAX);
 	struct tls_ctx *c = ctx_new(TLS_client_method());
@@ -433,20 +467,34 @@ int tls_client_ctx_new(const char *extra_ca, const unsigned char (*own_keys)[32]
 	}
 	if (nown_keys)
 		tls_client_refuse_keys(c, own_keys, nown_keys);
-	int r = load_roots(c, extra_ca, e);
+	int r = set_client(c->ssl, extra_ca, e);
 
 	if (r) {
 		tls_ctx_unref(c);
 		return r;
 	}
-	set_verification(c->ssl);
-	if (!tls_ask_for_staples(c->ssl)) {
-		tls_ctx_unref(c);
-		return err_set(e, ENOMEM, "upstream TLS: no memory");
-	}
-	(void)SSL_CTX_set_alpn_protos(c->ssl, alpn, sizeof(alpn) - 1);
-	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-	SSL_CTX_sess_set_new_cb(c->ssl, keep_session);
 	*ret = c;
+	return 0;
+}
+
+int tls_client_ctx_load(struct tls_ctx *c, const char *extra_ca, struct err *e)
+{
+	SSL_CTX *fresh = ssl_ctx_new(c, TLS_client_method());
+	struct map *sessions = map_new();
+	int r = fresh && sessions ? set_client(fresh, extra_ca, e) : err_set(e, ENOMEM, "upstream TLS: no memory");
+
+	if (r) {
+		SSL_CTX_free(fresh);
+		map_free(sessions, NULL);
+		return r;
+	}
+	pthread_mutex_lock(&c->lock);
+	SSL_CTX *old = c->ssl;
+	struct map *old_sessions = c->sessions;
+	c->ssl = fresh;
+	c->sessions = sessions;
+	pthread_mutex_unlock(&c->lock);
+	SSL_CTX_free(old);
+	map_free(old_sessions, host_sessions_free);
 	return 0;
 }

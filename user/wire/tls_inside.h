@@ -23,9 +23,9 @@ struct x509_st;
 
 struct tls_ctx {
 	_Atomic int refs;
-	struct ssl_ctx_st *ssl;
-	/* client only: */
 	pthread_mutex_t lock; /* what follows */
+	struct ssl_ctx_st *ssl; /* a client's is replaced by tls_client_ctx_load: whoever uses it takes a reference */
+	/* client only: */
 	unsigned char own_keys[TLS_OWN_KEYS_MAX][32]; /* SPKI digests that never vouch for a provider */
 	size_t nown_keys;
 	struct map *sessions; /* host -> struct host_sessions (tls_ctx.c) */
@@ -35,6 +35,10 @@ struct tls_ctx {
 int tls_server_ctx_new(struct x509_st *leaf, struct evp_pkey_st *key, struct x509_st *issuer, struct tls_ctx **ret);
 /* From now on these keys (at most TLS_OWN_KEYS_MAX) and no others are refused. Any thread. */
 void tls_client_refuse_keys(struct tls_ctx *c, const unsigned char (*keys)[32], size_t n);
+/* A connection of that context; NULL = no memory. Any thread. */
+struct ssl_st *tls_ctx_ssl(struct tls_ctx *c);
+/* Trusts from now on what the files say now. On failure it goes on as before. Any thread; connections that are there stay. */
+int tls_client_ctx_load(struct tls_ctx *c, const char *extra_ca, struct err *e);
 /* A session of that host to resume, or NULL; the caller's reference. */
 struct ssl_session_st *tls_ctx_take_session(struct tls_ctx *c, const char *host);
 /* SHA-256 over the DER SubjectPublicKeyInfo. */

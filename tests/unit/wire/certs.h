@@ -181,14 +181,23 @@ static inline void cert_free(struct cert *c)
 }
 
 /* A temporary PEM file; the caller unlinks it. */
+static inline void cert_write_to(X509 *x, const char *path)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(PEM_write_X509(f, x));
+	fclose(f);
+}
+
+/* Into a file of its own. */
 static inline void cert_write(X509 *x, char path[64])
 {
 	strcpy(path, "/tmp/purse-test-XXXXXX");
 	int fd = mkstemp(path);
 	assert_true(fd >= 0);
-	FILE *f = fdopen(fd, "w");
-	assert_true(PEM_write_X509(f, x));
-	fclose(f);
+	close(fd);
+	cert_write_to(x, path);
 }
 
 #endif

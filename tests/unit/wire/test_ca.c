@@ -235,6 +235,47 @@ static void test_our_ca_never_vouches_for_a_provider(void **state)
 	place_free(&p);
 }
 
+/* New roots and lists are followed without a start; what cannot be read is told once and changes nothing. */
+static void test_whom_the_clients_trust_is_followed(void **state)
+{
+	struct place p;
+	bool is_new;
+	struct err e = { 0 };
+	struct pki k;
+	struct pair pair;
+
+	(void)state;
+	place_make(&p);
+	pki_make(&k, NULL, NULL, NULL);
+	struct ca *ca = must_open(&p, USUAL, &is_new);
+	const char *file = in(&p, "trusted.pem");
+	tls_ctx_unref(k.client);
+	cert_write_to(k.leaf.x, file); /* not who signed it */
+	assert_int_equal(ca_client_ctx_new(ca, file, &k.client, &e), 0);
+	assert_int_equal(ca_clients_follow(ca, file, &e), 0);
+	pair_open(&pair, &k, "api.example.com", false);
+	assert_int_equal(pair_verdict(&pair, &e), TLS_FAILED);
+	pair_close(&pair);
+
+	FILE *f = fopen(file, "w");
+	assert_true(fputs("half a fi", f) > 0);
+	fclose(f);
+	assert_true(ca_clients_follow(ca, file, &e) < 0);
+	assert_non_null(strstr(e.text, file));
+	assert_int_equal(ca_clients_follow(ca, file, &e), 0);
+
+	cert_write_to(k.root.x, file);
+	assert_int_equal(ca_clients_follow(ca, file, &e), 1);
+	assert_int_equal(ca_clients_follow(ca, file, &e), 0);
+	pair_open(&pair, &k, "api.example.com", false);
+	assert_int_equal(pair_verdict(&pair, &e), TLS_DONE);
+	pair_close(&pair);
+	pki_free(&k);
+	ca_close(ca);
+	(void)unlink(file);
+	place_free(&p);
+}
+
 /* ---- names */
 
 static void test_permits(void **state)
@@ -430,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_a_client_believes),
 		cmocka_unit_test(test_our_ca_never_vouches_for_a_provider),
+		cmocka_unit_test(test_whom_the_clients_trust_is_followed),
 		cmocka_unit_test(test_permits),
 		cmocka_unit_test(test_names_that_are_none),
 		cmocka_unit_test(test_leaves_are_renewed),

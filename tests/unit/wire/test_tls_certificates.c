@@ -210,6 +210,16 @@ static void test_verdicts(void **state)
 		run(&rows[i]);
 }
 
+static void append_list(const struct pki *k, const struct cert *of, EVP_PKEY *key, X509 *listed, long to_s)
+{
+	X509_CRL *crl = cert_crl(of, key, listed, to_s);
+	FILE *f = fopen(k->root_path, "a");
+
+	assert_true(PEM_write_X509_CRL(f, crl));
+	fclose(f);
+	X509_CRL_free(crl);
+}
+
 /* Lists come in the file of the private CA. */
 static void test_revocation(void **state)
 {
@@ -236,12 +246,7 @@ static void test_revocation(void **state)
 		pki_make(&k, NULL, NULL, NULL);
 		const struct cert *of = lists[i].of ? &k.issuer : &k.root;
 		X509 *listed[] = { NULL, k.issuer.x, k.leaf.x };
-		X509_CRL *crl = cert_crl(of, lists[i].forged ? k.leaf.key : of->key, listed[lists[i].listed],
-					 lists[i].to_s);
-		FILE *f = fopen(k.root_path, "a");
-		assert_true(PEM_write_X509_CRL(f, crl));
-		fclose(f);
-		X509_CRL_free(crl);
+		append_list(&k, of, lists[i].forged ? k.leaf.key : of->key, listed[lists[i].listed], lists[i].to_s);
 		tls_ctx_unref(k.client);
 		k.client = pki_client(&k, NULL, 0);
 		pair_open(&p, &k, HOST, false);
@@ -273,12 +278,45 @@ static void test_a_refused_chain_leaves_no_session(void **state)
 	pki_free(&k);
 }
 
+/* Whom a list revokes while the daemon runs is refused from the next connection on, and a session from before is no way round it. */
+static void test_a_list_that_comes_later(void **state)
+{
+	struct pki k;
+	struct pair p;
+	struct err e = { 0 };
+	char got[8];
+
+	(void)state;
+	pki_make(&k, NULL, NULL, NULL);
+	pair_open(&p, &k, HOST, false);
+	pair_shake(&p);
+	append_list(&k, &k.issuer, k.issuer.key, k.leaf.x, DAY);
+	assert_int_equal(tls_client_ctx_load(k.client, k.root_path, &e), 0);
+	/* This connection goes on, but the ticket that comes now is kept for nobody. */
+	assert_int_equal(tls_write(p.server, "x", 1), 1);
+	assert_int_equal(tls_read(p.client, got, sizeof(got)), 1);
+	assert_null(tls_ctx_take_session(k.client, HOST));
+	pair_close(&p);
+	pair_open(&p, &k, HOST, false);
+	assert_int_equal(pair_verdict(&p, &e), TLS_FAILED);
+	assert_non_null(strstr(e.text, "revoked"));
+	pair_close(&p);
+	/* A file that cannot be read changes nothing. */
+	assert_true(tls_client_ctx_load(k.client, "/nonexistent", &e) < 0);
+	pair_open(&p, &k, HOST, false);
+	assert_int_equal(pair_verdict(&p, &e), TLS_FAILED);
+	assert_non_null(strstr(e.text, "revoked"));
+	pair_close(&p);
+	pki_free(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_revocation),
 		cmocka_unit_test(test_a_refused_chain_leaves_no_session),
+		cmocka_unit_test(test_a_list_that_comes_later),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
