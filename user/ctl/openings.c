@@ -130,8 +130,7 @@ static void tell(struct openings *o, const struct entry *e, uint32_t ways)
 		if (!(ways & (1u << w)))
 			continue;
 		(void)snprintf(event.comm, sizeof(event.comm), "%s", e->found.by[w].comm);
-		log_warn(e->name, "a way past the gate is open to it: %s (process %d, %s, has %s)", row->text, e->found.by[w].pid,
-			 e->found.by[w].comm, row->needs);
+		log_warn(e->name, "%s (process %d, %s)", row->text, e->found.by[w].pid, e->found.by[w].comm);
 		events_told(o->events, &event, row->word, row->text, e->name, clock_realtime_ns());
 	}
 }

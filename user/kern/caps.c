@@ -20,17 +20,18 @@
 #define BIT(n) (UINT64_C(1) << (n))
 #define THREADS_MAX 256 /* of one process */
 
+#define WITH(needs, what) needs, "way open with " needs ": " what
 static const struct caps_way_row rows[CAPS_WAY_COUNT] = {
-	[CAPS_PACKET] = { "open-packet", "CAP_NET_RAW", "packet sockets send frames that no hook of this kernel sees (no lsm_cgroup)", BIT(CAP_NET_RAW) },
-	[CAPS_TUNNEL] = { "open-tunnel", "CAP_NET_ADMIN", "TUN, tunnels, XDP, tc and address translation move packets past the sockets that the gate sees",
+	[CAPS_PACKET] = { "open-packet", WITH("CAP_NET_RAW", "packet sockets, which no hook of this kernel sees (no lsm_cgroup)"), BIT(CAP_NET_RAW) },
+	[CAPS_TUNNEL] = { "open-tunnel", WITH("CAP_NET_ADMIN", "TUN, tunnels, XDP, tc, address translation: packets past the sockets that the gate sees"),
 			  BIT(CAP_NET_ADMIN) },
-	[CAPS_BPF] = { "open-bpf", "CAP_BPF", "it can run BPF programs of its own and, as root, write the gate's pinned maps", BIT(CAP_BPF) },
-	[CAPS_ADMIN] = { "open-admin", "CAP_SYS_ADMIN", "it can mount the cgroup tree and leave its cgroup, enter namespaces, and take the gate off",
+	[CAPS_BPF] = { "open-bpf", WITH("CAP_BPF", "BPF programs of its own, and for root the gate's pinned maps"), BIT(CAP_BPF) },
+	[CAPS_ADMIN] = { "open-admin", WITH("CAP_SYS_ADMIN", "mounting the cgroup tree and leaving its cgroup, other namespaces, taking the gate off"),
 			 BIT(CAP_SYS_ADMIN) },
-	[CAPS_PTRACE] = { "open-ptrace", "CAP_SYS_PTRACE", "it can act through processes outside (ptrace, /proc/PID/root, pidfd_getfd)",
+	[CAPS_PTRACE] = { "open-ptrace", WITH("CAP_SYS_PTRACE", "acting through processes outside (ptrace, /proc/PID/root, pidfd_getfd)"),
 			  BIT(CAP_SYS_PTRACE) },
-	[CAPS_KERNEL] = { "open-kernel", "CAP_SYS_MODULE or CAP_SYS_RAWIO", "it can change the kernel", BIT(CAP_SYS_MODULE) | BIT(CAP_SYS_RAWIO) },
-	[CAPS_CGROUP] = { "open-cgroup", "a cgroup folder above that it may write", "it can move itself to another cgroup and be no agent there", 0 },
+	[CAPS_KERNEL] = { "open-kernel", WITH("CAP_SYS_MODULE or CAP_SYS_RAWIO", "changing the kernel"), BIT(CAP_SYS_MODULE) | BIT(CAP_SYS_RAWIO) },
+	[CAPS_CGROUP] = { "open-cgroup", WITH("a cgroup folder above its own that it may write", "moving to another cgroup, where it is no agent"), 0 },
 };
 
 const struct caps_way_row *caps_way(enum caps_way w)

@@ -28,7 +28,7 @@ enum caps_way {
 struct caps_way_row {
 	const char *word;  /* "open-packet": for machines */
 	const char *needs; /* "CAP_NET_RAW" */
-	const char *text;  /* what it can do, as a sentence */
+	const char *text;  /* "way open with CAP_NET_RAW: packet sockets, …" */
 	uint64_t any_of;   /* capabilities, as bits */
 };
 const struct caps_way_row *caps_way(enum caps_way w);
