@@ -42,6 +42,18 @@ static int refuse_command(const char *name, const struct nearest *near)
 	return PURSE_EXIT_USAGE;
 }
 
+/* help COMMAND: what COMMAND --help says. */
+static int help(struct cli *cli, const char *name)
+{
+	static char flag[] = "--help";
+	struct nearest near;
+	const struct command *c = name ? find_command(name, &near) : NULL;
+
+	if (!name)
+		return print_usage(stdout);
+	return c ? c->run(cli, c, (char *[]){ flag, NULL }) : refuse_command(name, &near);
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
@@ -60,6 +72,8 @@ int main(int argc, char **argv)
 		return printf("purse %s\n", PURSE_VERSION) < 0;
 	if (!args.rest || !args.rest[0])
 		return print_usage(cli.help ? stdout : stderr);
+	if (strcmp(args.rest[0], "help") == 0)
+		return help(&cli, args.rest[1]);
 	const struct command *c = find_command(args.rest[0], &near);
 
 	if (!c)

@@ -186,3 +186,32 @@ def test_a_damaged_ledger_is_not_overwritten(world):
     assert str(db) in said.splitlines()[-1], said
     assert db.read_bytes() == bytes(data)
     assert world.chat()[2].returncode == 7  # closed
+
+
+@pytest.mark.parametrize("words,code,says", [
+    (["help"], 0, "usage: purse [flags] COMMAND"),
+    (["help", "ledger"], 0, "--group-by"),
+    (["help", "legder"], 2, 'did you mean "ledger"?'),
+    (["agent", "list"], 2, '"list" is not one of add, set, raise, pause, resume, kill, rm; `purse status` lists those that there are'),
+    (["agent", "pause"], 2, "pause which agent? A name is missing"),
+    (["status", "bot"], 2, '"bot" is one word too many\nusage: purse status\n'),
+    (["agent", "add", "unlimited"], 0, "it has no limit of its own; `purse agent set unlimited --day 5USD` sets one"),
+    (["ledger", "--agent", "nobody"], 0, "nothing on record that matches"),
+    (["prices", "--provider", "nobody"], 1, 'provider "nobody" is not in the price list'),
+    (["prices", "reload"], 0, "the daemon has read its price lists again"),
+    (["prices", "relaod"], 2, "or `purse prices reload`"),
+])
+def test_what_a_newcomer_types_is_answered(world, words, code, says):
+    r = world.purse(*words, check=False)
+    assert r.returncode == code and says in r.stdout + r.stderr, r.stdout + r.stderr
+
+
+def test_changes_are_one_column_however_long(world):
+    globs = ",".join(f"a-model-with-a-long-name-{i}*" for i in range(12))
+    world.purse("agent", "add", "x", "--day", "5", "--deny-models", globs)
+    world.purse("agent", "set", "x", "--day", "6")
+    world.purse("agent", "rm", "x")
+    gone, changed, made = world.purse("ledger", "--changes").stdout.splitlines()[1:4]
+    assert gone.endswith(" -> gone") and '"6.00"' in gone and "name-11*" in gone
+    assert '"day":"5.00"' in changed.split(" -> ")[0] and '"day":"6.00"' in changed.split(" -> ")[1]
+    assert " -> " not in made and made.index("{") == gone.index("{") == changed.index("{")

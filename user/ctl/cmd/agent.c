@@ -96,7 +96,7 @@ static int change(struct cli *cli, const struct command *self, char **argv, bool
 	/* Which verb it is shows only once all flags are read. */
 	memcpy(rows, is_agent ? budget_flag_rows : budget_group_rows, n * sizeof(rows[0]));
 	memcpy(rows + n, budget_raise_rows, budget_raise_nrows * sizeof(rows[0]));
-	int exit_code = cli_args(cli, self, rows, n + budget_raise_nrows, &f, argv, 2, 2, &args, &done);
+	int exit_code = cli_args(cli, self, rows, n + budget_raise_nrows, &f, argv, 1, 2, &args, &done);
 
 	if (done)
 		return exit_code;
@@ -104,7 +104,9 @@ static int change(struct cli *cli, const struct command *self, char **argv, bool
 
 	buf_init(&body, CTL_REQUEST_MAX);
 	if (!v)
-		(void)err_set(&e, EINVAL, "\"%s\" is not one of add, set, raise, pause, resume, kill, rm", args.words[0]);
+		(void)err_set(&e, EINVAL, "\"%s\" is not one of add, set, raise, pause, resume, kill, rm; `purse status` lists those that there are", args.words[0]);
+	else if (args.nwords < 2)
+		(void)err_set(&e, EINVAL, "%s which %s? A name is missing", v->name, self->name);
 	else if (units_check_name(str_of(args.words[1]), &why) < 0)
 		(void)err_set(&e, EINVAL, "\"%s\" %s", args.words[1], why.text);
 	else if (!v->body && (budget_flags_any(&f) || f.span || f.until || f.end))
@@ -113,6 +115,8 @@ static int change(struct cli *cli, const struct command *self, char **argv, bool
 		(void)v->body(&f, args.words[1], &body, &e);
 	exit_code = e.text[0] ? cli_usage(self, &e) : call(cli, v, self->name, args.words[1], f.end, buf_ptr(&body));
 	buf_done(&body);
+	if (exit_code == PURSE_EXIT_OK && v->body == whole_body && is_agent && !budget_flags_limit(&f))
+		(void)fprintf(stderr, "purse: note: it has no limit of its own; `purse agent set %s --day 5USD` sets one\n", args.words[1]);
 	return exit_code;
 }
 

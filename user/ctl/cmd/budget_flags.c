@@ -78,7 +78,7 @@ const struct args_row budget_raise_rows[] = {
 };
 const size_t budget_raise_nrows = sizeof(budget_raise_rows) / sizeof(budget_raise_rows[0]);
 
-static bool any_limit(const struct budget_flags *f)
+bool budget_flags_limit(const struct budget_flags *f)
 {
 	bool any = false;
 
@@ -100,7 +100,7 @@ static bool any_other(const struct budget_flags *f)
 
 bool budget_flags_any(const struct budget_flags *f)
 {
-	return any_limit(f) || any_other(f);
+	return budget_flags_limit(f) || any_other(f);
 }
 
 /* ---- rules: what is given, as a change of those there are (ctl/config/rules_yaml.h) */
@@ -314,11 +314,11 @@ int budget_flags_raise(const struct budget_flags *f, struct buf *out, struct err
 
 	if (any_other(f))
 		return err_set(e, EINVAL, "raise takes limits and --for, --until or --end; the rest is for set");
-	if (f->end && (any_limit(f) || f->span || f->until))
+	if (f->end && (budget_flags_limit(f) || f->span || f->until))
 		return err_set(e, EINVAL, "--end stands alone: it ends the whole raise");
 	if (!f->end && (!f->span == !f->until))
 		return err_set(e, EINVAL, "how long? write --for 2h or --until 2026-08-21T18:00:00Z");
-	if (!f->end && !any_limit(f))
+	if (!f->end && !budget_flags_limit(f))
 		return err_set(e, EINVAL, "nothing to raise; write e.g. --day 10USD");
 	jsonw_init(&w, out);
 	jsonw_object(&w, NULL);

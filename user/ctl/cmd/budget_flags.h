@@ -33,6 +33,7 @@ extern const size_t budget_raise_nrows;
 int budget_flags_body(const struct budget_flags *f, const char *name, bool temporary, struct buf *out, struct err *e);
 /* For `raise`: limits and when it ends. -EINVAL with e: something else is given, or not enough. */
 int budget_flags_raise(const struct budget_flags *f, struct buf *out, struct err *e);
+bool budget_flags_limit(const struct budget_flags *f); /* is any limit given? */
 bool budget_flags_any(const struct budget_flags *f); /* but for those of `raise` */
 
 #endif

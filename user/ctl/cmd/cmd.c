@@ -22,7 +22,7 @@ const struct command commands[] = {
 	{ "alerts", "[test NAME]", "who was told of what, and whether it arrived", NULL, cmd_alerts },
 	{ "events", "[-f]", "what the gate refused lately", NULL, cmd_events },
 	{ "endpoints", "", "LLM addresses that the gate knows, and how it knows them", NULL, cmd_endpoints },
-	{ "prices", "[show MODEL|history MODEL|import FILE] [flags]", "the price list", NULL, cmd_prices },
+	{ "prices", "[show MODEL|history MODEL|import FILE|reload] [flags]", "the price list", NULL, cmd_prices },
 	{ "estimate", "FILE|- [--provider P] [--endpoint E] [--agent NAME]", "what a request body would cost, without sending it", NULL, cmd_estimate },
 	{ "trust", "install|env|show", "how clients come to trust purse's certificates", NULL, cmd_trust },
 	{ "doctor", "[--bypass]", "what this machine can do and what is wrong", NULL, cmd_doctor },
@@ -51,13 +51,13 @@ int cli_fail(const struct err *e, int exit_code)
 
 int cli_usage(const struct command *self, const struct err *e)
 {
-	(void)fprintf(stderr, "purse %s: %s\nusage: purse %s %s\n", self->name, e->text, self->name, self->usage);
+	(void)fprintf(stderr, "purse %s: %s\nusage: purse %s%s%s\n", self->name, e->text, self->name, self->usage[0] ? " " : "", self->usage);
 	return PURSE_EXIT_USAGE;
 }
 
 static void print_help(const struct command *self, const struct args_row *rows, size_t nrows)
 {
-	(void)printf("usage: purse %s %s\n%s.\n", self->name, self->usage, self->help);
+	(void)printf("usage: purse %s%s%s\n%s.\n", self->name, self->usage[0] ? " " : "", self->usage, self->help);
 	if (self->more)
 		(void)printf("\n%s\n", self->more);
 	if (nrows) {

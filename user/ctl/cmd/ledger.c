@@ -3,6 +3,7 @@
  * cmd/ledger.c: `purse ledger`: rows and sums as table, JSON or CSV. Asks the daemon; when none runs it opens the ledger itself, so that
  * what `purse run` spent can be looked at afterwards. `ledger export` and `ledger prune` have files of their own.
  */
+#include "base/cleanup.h"
 #include "ctl/cmd/ledger.h"
 
 #include <errno.h>
@@ -205,11 +206,19 @@ static void refusal_row(void *ctx, const char *const *v)
 }
 
 static const char *const change_fields[] = { "at", "who", "verb", "subject", "before", "after" };
-static const char *const change_heads[] = { "AT", "WHO", "WHAT", "OF", "BEFORE", "AFTER" };
+static const char *const change_heads[] = { "AT", "WHO", "WHAT", "OF", "CHANGE" };
 static void change_row(void *ctx, const char *const *v)
 {
-	for (size_t i = 0; i < COUNT(change_fields); i++)
-		table_cell(&((struct shown *)ctx)->t, v[i]);
+	struct table *t = &((struct shown *)ctx)->t;
+	const char *before = v[4], *after = v[5];
+	CLEANUP_FREE char *change = NULL;
+
+	for (size_t i = 0; i < 4; i++)
+		table_cell(t, v[i]);
+	/* Both can be long: no column of its own for the one that is padded. */
+	if (asprintf(&change, "%s%s%s", before, before[0] ? " -> " : "", after[0] ? after : before[0] ? "gone" : "") < 0)
+		change = NULL;
+	table_cell(t, change);
 }
 
 /* First the keys that were asked for, then the sums. */
@@ -292,6 +301,8 @@ static int print_table(const struct ledger_ask *ask, const struct client_answer 
 	size_t n = table_rows(&s.t);
 
 	table_print(&s.t, stdout);
+	if (r == 0 && n == 0)
+		(void)printf("nothing on record that matches\n");
 	if (r == 0 && n > 0 && (ask->kind == LEDGER_CALLS || ask->kind == LEDGER_GROUPS))
 		r = records_read(&a->body, NULL, sum_fields, S_COUNT, sum_row, NULL);
 	return r;

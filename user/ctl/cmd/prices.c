@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "ctl/cmd/table.h"
+#include "ctl/records.h"
 #include "ctl/units.h"
 #include "ctl_abi.h"
 #include "spend/ledger/sums.h"
@@ -186,10 +187,23 @@ static int list_json(const struct price_list *l, const char *provider)
 	return cli_json_print(&w, &a);
 }
 
+static bool has_provider(const struct price_list *l, const char *provider)
+{
+	for (size_t i = 0; i < price_list_count(l); i++)
+		if (is_wanted(price_list_at(l, i), provider))
+			return true;
+	return false;
+}
+
 static int list_table(const struct price_list *l, const char *provider)
 {
 	struct table t;
+	struct err e;
 
+	if (provider && !has_provider(l, provider)) {
+		(void)err_set(&e, ENOENT, "provider \"%s\" is not in the price list; `purse prices` lists what there is", provider);
+		return cli_fail(&e, PURSE_EXIT_FAILURE);
+	}
 	table_init(&t, heads, 8, 0x7c);
 	for (size_t i = 0; i < price_list_count(l); i++)
 		if (is_wanted(price_list_at(l, i), provider))
@@ -435,6 +449,25 @@ static int look(struct cli *cli, const struct price_list *l, const char *model, 
 	return found || exit_code ? exit_code : not_listed(model, provider);
 }
 
+/* ---- the daemon's */
+
+static int reload(struct cli *cli)
+{
+	char note[256] = "";
+	struct client_answer a;
+	int exit_code = cli_call(cli, "POST", "/v1/reload", NULL, &a);
+
+	if (exit_code)
+		return exit_code;
+	record_field(&a.body, "note", note, sizeof(note));
+	if (cli->json)
+		exit_code = cli_print_json(&a);
+	else
+		(void)printf("the daemon has read its price lists again; %s\n", note);
+	client_answer_done(&a);
+	return exit_code;
+}
+
 /* ---- the command */
 
 struct flags {
@@ -460,11 +493,13 @@ int cmd_prices(struct cli *cli, const struct command *self, char **argv)
 
 	if (done)
 		return exit_code;
+	if (args.nwords == 1 && !strcmp(args.words[0], "reload"))
+		return reload(cli);
 	bool is_show = args.nwords == 2 && !strcmp(args.words[0], "show"), is_history = args.nwords == 2 && !strcmp(args.words[0], "history");
 
 	if (args.nwords && !is_show && !is_history) {
 		(void)err_set(&e, EINVAL, "\"%s\" is not understood here; write `purse prices`, `purse prices show MODEL`, `purse prices history "
-			      "MODEL` or `purse prices import FILE`", args.words[args.nwords - 1]);
+			      "MODEL`, `purse prices import FILE` or `purse prices reload`", args.words[args.nwords - 1]);
 		return cli_usage(self, &e);
 	}
 	exit_code = prices_in_force(cli, &l);
