@@ -59,6 +59,7 @@ void seat_leave(struct agents *a, struct seat *s)
 {
 	(void)map_remove(a->by_name, str_of(s->spec.name));
 	list_remove(&s->node);
+	agents_unwatch(a, s);
 	seat_free(s);
 }
 
@@ -94,6 +95,7 @@ int seat_set_cgroup(struct agents *a, struct seat *s, const char *cgroup, struct
 		return err_set(e, ENOMEM, "agent \"%s\": out of memory", s->spec.name);
 	free(s->dir);
 	s->dir = dir;
+	s->is_watched = false;
 	(void)str_copy(s->cgroup, sizeof(s->cgroup), str_of(mine));
 	return 0;
 }

@@ -26,6 +26,7 @@ struct want {
 	enum flows_why why;
 	size_t ended;
 	int error; /* of this one */
+	bool alone; /* a look at several had no room for all of it: one agent's namespaces take nobody else's place */
 };
 
 struct flows {
@@ -71,7 +72,7 @@ static int look(struct flows *f, struct want **wants, size_t n, struct err *e)
 	int r = gate_end_old_flows(f->gate, of, n, must_stop, f, e);
 
 	for (size_t i = 0; i < n; i++) {
-		wants[i]->ended = of[i].ended;
+		wants[i]->ended += of[i].ended;
 		wants[i]->error = of[i].error;
 	}
 	return r;
@@ -84,24 +85,32 @@ static size_t take_batch(struct flows *f, struct want **ret)
 	size_t n = 0;
 
 	list_for_each_safe(node, next, from) {
-		if (n == BATCH_MAX)
+		struct want *w = list_entry(node, struct want, node);
+
+		if (n == BATCH_MAX || (n > 0 && (w->alone || ret[0]->alone)))
 			break;
-		ret[n] = list_entry(node, struct want, node);
 		list_remove(node);
-		n++;
+		ret[n++] = w;
 	}
 	f->is_round_running = n && from == &f->round;
 	return n;
 }
 
-/* Under the lock. Tickets are over in the order in which they were given: batches are taken from the front. */
+/* Under the lock. Tickets are over in the order in which they were given. */
 static void give_back(struct flows *f, struct want **wants, size_t n, int64_t took_ns)
 {
+	struct list *again = f->is_round_running ? &f->round : &f->urgent;
+
 	for (size_t i = 0; i < n; i++) {
-		if (wants[i]->ticket > f->over)
-			f->over = wants[i]->ticket;
-		list_add_tail(&f->done, &wants[i]->node);
+		wants[i]->alone = wants[i]->error == -E2BIG && n > 1;
+		if (!wants[i]->alone)
+			list_add_tail(&f->done, &wants[i]->node);
 	}
+	/* In front, in their order. */
+	for (size_t i = n; i-- > 0;)
+		if (wants[i]->alone)
+			list_add(again, &wants[i]->node);
+	f->over = list_empty(&f->urgent) ? f->last : list_entry(f->urgent.next, struct want, node)->ticket - 1;
 	if (f->is_round_running)
 		f->round_took_ns += took_ns;
 	f->is_round_running = false;

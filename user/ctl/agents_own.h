@@ -30,7 +30,8 @@ struct seat {
 	char *dir; /* mount + cgroup; NULL for groups */
 	uint64_t cgroup_id; /* 0 = not enrolled */
 	uint32_t flags; /* enum gate_agent_flag */
-	bool is_watched; /* the kernel tells when its cgroup goes or comes */
+	int wd;          /* of the folder above its cgroup; 0 = none */
+	bool is_watched; /* and that is still the one: the kernel tells when the cgroup goes or comes */
 	bool saw_drop;   /* the gate dropped a packet of its own since the last look */
 };
 
@@ -49,6 +50,7 @@ struct agents {
 	bool any_drop;        /* some seat's saw_drop */
 	uint64_t last_drop;   /* whose, since the last look */
 	uint64_t round_epoch; /* gate_old_epoch() that the last round was for */
+	int64_t rounded_ns;   /* when that was; boot clock */
 };
 
 struct seat *seat_new(const char *name);
@@ -69,6 +71,7 @@ void seat_expel(struct agents *a, struct seat *s);
 
 void agents_watch_begin(struct agents *a);
 void agents_watch_end(struct agents *a);
+void agents_unwatch(struct agents *a, struct seat *s);
 
 /* agents_audit.c: the members in which s differs from `other` (NULL: all), as one JSON object. */
 int seat_write(const struct seat *s, const struct seat *other, struct buf *out);

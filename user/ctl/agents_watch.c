@@ -21,20 +21,47 @@
 
 #define EVERY_OTHER 2       /* watched ones are looked at in every second look */
 #define DROPS_SEARCHED_MAX 64 /* between two looks */
+#define ROUND_EVERY_NS INT64_C(60000000000)
 
 /* ---- cgroups that go and come */
 
+/* A watch does not end with its folder, and keeps what is left of that: it is taken back with the last who has it. */
+void agents_unwatch(struct agents *a, struct seat *s)
+{
+	int wd = s->wd;
+
+	s->wd = 0;
+	s->is_watched = false;
+	list_for_each(node, &a->seats)
+		if (list_entry(node, struct seat, node)->wd == wd)
+			return;
+	if (wd > 0)
+		(void)inotify_rm_watch(a->notify_fd, wd);
+}
+
 /* Before the look at the folder itself: what happens from here on is told. */
-static bool watch_parent(const struct agents *a, const struct seat *s)
+static void watch_parent(struct agents *a, struct seat *s)
 {
 	char parent[1100];
 	const char *slash = strrchr(s->dir, '/');
+	int wd = -1;
 
-	if (a->notify_fd < 0 || !slash || (size_t)(slash - s->dir) >= sizeof(parent))
-		return false;
-	memcpy(parent, s->dir, (size_t)(slash - s->dir));
-	parent[slash - s->dir] = '\0';
-	return inotify_add_watch(a->notify_fd, parent, IN_CREATE | IN_DELETE | IN_ONLYDIR) >= 0;
+	if (a->notify_fd >= 0 && slash && (size_t)(slash - s->dir) < sizeof(parent)) {
+		memcpy(parent, s->dir, (size_t)(slash - s->dir));
+		parent[slash - s->dir] = '\0';
+		wd = inotify_add_watch(a->notify_fd, parent, IN_CREATE | IN_DELETE | IN_ONLYDIR);
+	}
+	if (s->wd && wd != s->wd)
+		agents_unwatch(a, s);
+	s->wd = wd > 0 ? wd : 0;
+	s->is_watched = wd > 0;
+}
+
+/* true: as it was. */
+static bool is_same(const struct seat *s, uint64_t *ret_id)
+{
+	*ret_id = 0;
+	return cgroup_id(s->dir, ret_id, NULL) == 0 && *ret_id == s->cgroup_id;
 }
 
 static void watch_one(struct agents *a, struct seat *s)
@@ -43,11 +70,15 @@ static void watch_one(struct agents *a, struct seat *s)
 	struct err why;
 
 	if (!s->is_watched)
-		s->is_watched = watch_parent(a, s);
-	if (cgroup_id(s->dir, &id, NULL) == 0 && id == s->cgroup_id)
+		watch_parent(a, s);
+	if (is_same(s, &id))
+		return;
+	/* The folder above it may be another one, too. */
+	watch_parent(a, s);
+	if (is_same(s, &id))
 		return;
 	if (id == 0) {
-		/* The folder above it may go, too, and its watch with it. */
+		/* Above it there may be nothing soon, and then something else: looked at every second. */
 		s->is_watched = false;
 		if (s->cgroup_id == 0)
 			return;
@@ -75,9 +106,11 @@ static void heard(struct agents *a, const struct inotify_event *ev)
 	list_for_each(node, &a->seats) {
 		struct seat *s = list_entry(node, struct seat, node);
 
+		if (!s->is_agent || (s->wd != ev->wd && !all))
+			continue;
 		if (ev->mask & IN_IGNORED)
-			s->is_watched = false; /* of which folder is not said: the next look puts the others there again */
-		else if (s->is_agent && (all || (ev->len && is_called(s, ev->name))))
+			s->wd = s->is_watched = 0;
+		else if (all || (ev->len && is_called(s, ev->name)))
 			watch_one(a, s);
 	}
 }
@@ -132,16 +165,23 @@ static void end_flows(struct agents *a, bool all)
 	a->any_drop = false;
 }
 
-/* All of them when all may have some: at a start, when nobody served for a while, when an address came to the endpoints. */
+/*
+ * All of them when all may have some: at a start, when nobody served for a while, when an address came to the endpoints; and every minute, since no
+ * hook sees a process that is moved in with its sockets, or a socket that is passed in.
+ */
 static void look_for_flows(struct agents *a)
 {
 	uint64_t epoch = gate_old_epoch(a->env.gate);
+	int64_t now = clock_boot_ns();
+	bool all = epoch != a->round_epoch || now - a->rounded_ns >= ROUND_EVERY_NS;
 
 	if (!flows_may_begin_round(a->flows))
 		return;
-	if (epoch != a->round_epoch || a->any_drop)
-		end_flows(a, epoch != a->round_epoch);
+	if (all || a->any_drop)
+		end_flows(a, all);
 	a->round_epoch = epoch;
+	if (all)
+		a->rounded_ns = now;
 }
 
 void agents_saw_drop(struct agents *a, uint64_t id)

@@ -91,7 +91,7 @@ int gate_enrol(struct gate *g, uint64_t cgroup_id, const struct gate_agent *a);
 struct gate_old {
 	const char *cgroup_dir;
 	uint64_t cgroup_id; /* asked again at each socket: one that is no agent any more keeps what it has. 0 = not asked */
-	size_t ended;       /* answers: how many; 0, or why not all: -ENOENT no such folder, -E2BIG too many to look through */
+	size_t ended;       /* answers: how many; 0, or why not all: -ENOENT no such folder, -E2BIG too many to look through: with others, namespaces are shared */
 	int error;
 };
 int gate_end_old_flows(struct gate *g, struct gate_old *of, size_t n, bool (*stop)(void *ctx), void *ctx, struct err *e);

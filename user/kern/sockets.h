@@ -39,7 +39,7 @@ struct sockets_job {
 /*
  * Ends every socket of each owner (and below) that pick() says yes to: one walk over all owners' processes, then one dump for each namespace that
  * they are in. 0 also if there were none; -ECANCELED: stopped; -ENOTSUP: this kernel cannot end sockets; others name what could not be read,
- * after all else was done. Blocks: some 50 us a process, 2 us a descriptor, some ms for 10,000 sockets of a namespace. Thread-safe.
+ * after all else was done. Blocks: some 100 us a process, 10 us a descriptor, some ms for 10,000 sockets of a namespace. Thread-safe.
  */
 int sockets_end(struct sockets_job *job, struct err *e);
 

@@ -157,6 +157,7 @@ int gate_end_old_flows(struct gate *g, struct gate_old *of, size_t n, bool (*sto
 		return err_set(e, ECANCELED, "stopped");
 	for (size_t i = 0; i < n; i++) {
 		of[i].ended = 0;
+		of[i].error = strcmp(of[i].cgroup_dir, "/cg/crowd") == 0 || (strcmp(of[i].cgroup_dir, "/cg/crowded") == 0 && n > 1) ? -E2BIG : 0;
 		for (int j = 0; j < FAKE_MAX; j++)
 			if (fake_open[j].open && strcmp(fake_open[j].dir, of[i].cgroup_dir) == 0) {
 				of[i].ended += fake_open[j].open;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "ctl/agents.h"
 #include "ctl/agents_flows.h"
+#include "ctl/agents_own.h"
 #include "ctl/config/config.h"
 #include "fakes.h"
 
@@ -459,6 +460,12 @@ static void rounds_follow_the_gate(void **state)
 	for (int i = 0; i < 10; i++)
 		agents_watch(agents);
 	assert_int_equal(fake_looks, before);
+	/* But once a minute: what was passed in says nothing. */
+	agents->rounded_ns -= 61 * INT64_C(1000000000);
+	look_again();
+	assert_string_equal(ended, "bot:2");
+	ended[0] = '\0';
+	set_open("/cg/purse/bot", 2);
 	/* An address came to the endpoints, or nobody had served. */
 	fake_old_epoch++;
 	look_again();

@@ -148,6 +148,24 @@ static void a_round_is_looked_at_in_parts_and_who_waits_comes_between(void **sta
 	assert_string_equal(told, "urgent/5:1 999/1999:1 ");
 }
 
+/* What one agent has in plenty takes nobody else's place; and it is not tried for ever. */
+static void who_had_no_room_is_looked_at_alone(void **state)
+{
+	fake_looks_held = true;
+	flows_end(flows, "first", "/cg/first", 1, FLOWS_ENROLLED);
+	turn_until(is_held);
+	flows_end(flows, "crowd", "/cg/crowd", 2, FLOWS_ENROLLED);
+	flows_end(flows, "crowded", "/cg/crowded", 3, FLOWS_ENROLLED);
+	flows_end(flows, "b", "/cg/b", 4, FLOWS_ENROLLED);
+	set_open(0, "/cg/b", 1);
+	fake_looks_held = false;
+	turn_until(is_over);
+	/* first; all three; crowd; crowded */
+	assert_int_equal(fake_looks, 4);
+	assert_int_equal(fake_looked_at, 6);
+	assert_string_equal(told, "b/4:1 ");
+}
+
 /* A stop or a hand-over waits for no look. */
 static void a_look_is_stopped(void **state)
 {
@@ -201,6 +219,7 @@ int main(void)
 		TEST(the_loop_turns_while_a_look_is_held_up),
 		TEST(what_comes_meanwhile_is_one_look),
 		TEST(a_round_is_looked_at_in_parts_and_who_waits_comes_between),
+		TEST(who_had_no_room_is_looked_at_alone),
 		TEST(a_look_is_stopped),
 		TEST(rounds_leave_a_pause),
 		TEST(without_a_loop_it_is_done_at_once),
