@@ -3,6 +3,7 @@
 table stands in tests/unit/wire/test_tls_certificates.c, test_tls_chains.c and test_tls_ocsp.c."""
 import datetime
 import json
+import signal
 import subprocess
 import sys
 
@@ -52,12 +53,15 @@ class WithList(Authority):
 
     def __init__(self, folder):
         super().__init__(folder)
-        one = x509.RevokedCertificateBuilder().serial_number(REVOKED).revocation_date(NOW - DAY).build()
+        self.path.write_bytes(self.path.read_bytes() + self.list(REVOKED))
+
+    def list(self, *serials):
         crl = (x509.CertificateRevocationListBuilder().issuer_name(self.cert.subject).last_update(NOW - DAY).next_update(NOW + DAY)
                .add_extension(x509.CRLNumber(1), False)
-               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
-               .add_revoked_certificate(one).sign(self.key, hashes.SHA256()))
-        self.path.write_bytes(self.path.read_bytes() + crl.public_bytes(serialization.Encoding.PEM))
+               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False))
+        for serial in serials:
+            crl = crl.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - DAY).build())
+        return crl.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def named(cn):
@@ -188,6 +192,25 @@ def test_good_certificate(w):
     status, text, r = w.chat(args=["-4"])
     assert status == 200, (status, text, r.stderr)
     assert got(w) == before + 1
+
+
+def test_a_list_that_comes_while_the_daemon_runs(w):
+    cert, key = leaf(w.ca)
+    serve(w.certs, *pem(cert, key))
+    assert w.chat(args=["-4"])[0] == 200
+    before = w.ca.path.read_bytes()
+    root = w.ca.cert.public_bytes(serialization.Encoding.PEM)
+    for path, words in ((before[:-40], "upstream_ca"), (root + w.ca.list(REVOKED, cert.serial_number), "loaded again")):
+        at = len(w.daemon_log.read_text())
+        w.ca.path.write_bytes(path)
+        w.daemon.send_signal(signal.SIGHUP)
+        worlds.wait_for("the file to be read", lambda: words in w.daemon_log.read_text()[at:])
+        if words == "upstream_ca":
+            assert w.chat(args=["-4"])[0] == 200, "half a file changes nothing"
+    refused(w, "revoked")
+    w.ca.path.write_bytes(before)
+    w.daemon.send_signal(signal.SIGHUP)
+    worlds.wait_for("the file to be read", lambda: w.chat(args=["-4"])[0] == 200)
 
 
 @pytest.mark.parametrize("status", ["REVOKED", "GOOD"])

@@ -70,12 +70,18 @@ static void stop_calls(void *ctx, uint32_t account)
 	upgrade_stop_calls(d->upgrade, account);
 }
 
+int reload(void *ctx, struct err *e)
+{
+	follow_trust(ctx);
+	return reload_prices(ctx, e);
+}
+
 void set_control(struct daemon *d)
 {
 	d->control = (struct control){
 		.config = d->config, .gate = d->gate, .budget = d->budget, .ledger = d->ledger, .ca = d->ca,
 		.agents = d->agents, .endpoints = d->endpoints, .events = d->events, .openings = d->openings, .alerts = d->alerts, .trust_dir = d->trust_dir,
-		.daemon = d, .describe = describe, .reload = reload_prices, .stop_calls = stop_calls,
+		.daemon = d, .describe = describe, .reload = reload, .stop_calls = stop_calls,
 	};
 }
 

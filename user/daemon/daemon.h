@@ -26,7 +26,7 @@ struct tick {
 	int64_t every_ms;
 	struct loop_timer *timer;
 };
-enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_ALERTS, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_CA, TICK_COUNT };
+enum { TICK_BEAT, TICK_VERIFY, TICK_ROLL, TICK_ALERTS, TICK_WATCH, TICK_REAP, TICK_LEASES, TICK_CA, TICK_TRUST, TICK_COUNT };
 
 struct daemon {
 	const struct config *config;
@@ -119,6 +119,7 @@ int reload_prices(void *ctx, struct err *e);
 int start_ca(struct daemon *d, struct err *e);
 void stop_ca(struct daemon *d);
 void renew_ca(struct daemon *d);
+void follow_trust(struct daemon *d);
 
 /* path.c */
 int start_endpoints(struct daemon *d, struct err *e);
@@ -133,6 +134,7 @@ void look_at_alerts(struct daemon *d);
 
 /* control.c */
 void set_control(struct daemon *d);
+int reload(void *ctx, struct err *e); /* what is followed: price lists and trusted roots; everything else in the config needs a restart */
 int start_server(struct daemon *d, struct err *e);
 void stop_server(struct daemon *d);
 

@@ -64,7 +64,7 @@ static void on_hangup(void *ctx, int signum)
 {
 	struct err e = { "" };
 
-	if (reload_prices(ctx, &e) < 0)
+	if (reload(ctx, &e) < 0)
 		log_error("prices", "not loaded, the old list stays: %s", e.text);
 }
 

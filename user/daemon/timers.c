@@ -78,6 +78,7 @@ int start_timers(struct daemon *d, struct err *e)
 		[TICK_REAP] = { .run = reap, .every_ms = 10000 },
 		[TICK_LEASES] = { .run = leases, .every_ms = 250 },
 		[TICK_CA] = { .run = renew_ca, .every_ms = 3600 * 1000 },
+		[TICK_TRUST] = { .run = follow_trust, .every_ms = 30 * 1000 },
 	};
 
 	int r = 0;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* daemon/trust.c: the CA and what of it is published for agents to trust; renewed while the daemon runs. */
+/*
+ * daemon/trust.c: the CA and what of it is published for agents to trust, renewed while the daemon runs; and whom the daemon trusts
+ * itself, followed as the files change.
+ */
 #include "daemon/daemon.h"
 
 #include "base/log.h"
@@ -55,4 +58,16 @@ void renew_ca(struct daemon *d)
 	else if (changed)
 		log_info("ca", "the root of the next certificates is published; agents learn of it when they are started, and it is used when the "
 			 "present one has 30 days left");
+}
+
+void follow_trust(struct daemon *d)
+{
+	const char *extra = d->config->upstream_ca[0] ? d->config->upstream_ca : NULL;
+	struct err e;
+	int r = ca_clients_follow(d->ca, extra, &e);
+
+	if (r < 0)
+		log_error("upstream", "%s; providers are verified as before until the file changes again", e.text);
+	else if (r > 0)
+		log_info("upstream", "roots and revocation lists have changed and are loaded again");
 }
