@@ -164,9 +164,7 @@ bool addr_nat64(const struct addr_net *v4, const struct addr_net *prefix, struct
 		at += at == 8;
 		ret->addr[at] = v4->addr[12 + i];
 	}
+	/* What follows it (RFC 6052: the suffix, to be zero) translators leave unread: any of it leads to the same host. */
 	ret->prefixlen = len + bits + (len < 96 && len + bits > 64 ? 8 : 0);
-	/* With prefixes other than 96 zeros follow (the suffix); a single address is just that. */
-	if (bits == 32)
-		ret->prefixlen = 128;
 	return true;
 }
