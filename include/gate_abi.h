@@ -9,8 +9,8 @@
  * this file. Times are CLOCK_BOOTTIME nanoseconds unless the name ends in _s
  * (unix seconds) or says realtime.
  *
- * A change of any layout here raises GATE_ABI_VERSION; a daemon that finds
- * pinned maps of another version refuses to use them (gate.h says what next).
+ * A change of any layout here raises GATE_ABI_VERSION and gets a row in
+ * user/kern/gate_layout.c, by which a start takes older maps over (docs/upgrade.md).
  */
 #ifndef PURSE_GATE_ABI_H
 #define PURSE_GATE_ABI_H

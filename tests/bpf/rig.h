@@ -218,6 +218,20 @@ static int open_listener(const char *addr, int port, int type, uint16_t *ret_por
 
 /* ---- leftovers */
 
+/* True: nobody is in it, so that their descriptors (locks are among them) are closed. */
+static bool is_group_empty(const char *dir)
+{
+	char path[PATH_MAX + 16], byte;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool empty = fd < 0 || read(fd, &byte, 1) <= 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return empty;
+}
+
 static void kill_group(const char *dir)
 {
 	char path[PATH_MAX + 16];
@@ -229,6 +243,8 @@ static void kill_group(const char *dir)
 		(void)!write(fd, "1", 1);
 		(void)close(fd);
 	}
+	for (int i = 0; i < 1000 && !is_group_empty(dir); i++)
+		(void)usleep(1000);
 }
 
 static void end_group(const char *dir)

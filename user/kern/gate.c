@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 #include "kern/cgroup.h"
-#include "kern/gate_inside.h"
+#include "kern/gate_layout.h"
 
 #define STALE_AFTER_NS (5 * INT64_C(1000000000)) /* until gate_set_policy says otherwise */
 static const uint16_t default_ports[] = { 443 };
@@ -32,6 +32,7 @@ static int new_gate(const char *pin_dir, struct gate **ret, struct err *e)
 		return err_set(e, ENAMETOOLONG, "pin_dir: a path of %zu bytes is too long", n);
 	}
 	memcpy(g->pin_dir, pin_dir, n);
+	g->maps_folder = "maps";
 	g->lock_fd = g->pins_fd = -1;
 	g->root_fd = -1;
 	for (int m = 0; m < GATE_MAP_COUNT; m++)
@@ -103,21 +104,45 @@ static int take_locks(struct gate *g, const struct gate_options *o, struct err *
 	return g->pins_fd < 0 ? gate_lock_pins(g->pin_dir, &g->pins_fd, e) : gate_lock_check_pins(g, e);
 }
 
+/* Two daemons would write to two sets of balances. */
+static int may_migrate(const struct gate *g, const struct gate_options *o, const struct gate_layout *older, struct err *e)
+{
+	if (!older || o->inherited_lock <= 0)
+		return 0;
+	return err_set(e, EPROTO,
+		       "gate: the process that hands over has maps of layout version %u in %s, this pursed has version %d: a layout cannot change while "
+		       "calls run; stop the one, then start the other: calls in flight have five seconds, nothing is forgotten, agents are denied meanwhile",
+		       older->version, g->pin_dir, GATE_ABI_VERSION);
+}
+
+/* Programs and maps, not yet attached. */
+static int load_all(struct gate *g, const struct gate_layout *older, struct err *e)
+{
+	int ret = older ? gate_migrate_begin(g, older, e) : gate_migrate_clean(g, e);
+
+	if (ret == 0)
+		ret = gate_load(g, e);
+	if (ret == 0)
+		ret = gate_maps_open(g, e);
+	if (ret == 0 && older)
+		ret = gate_migrate_copy(g, older, e);
+	return ret == 0 ? gate_events_open(g, e) : ret;
+}
+
 static int open_all(struct gate *g, const struct gate_options *o, struct err *e)
 {
+	const struct gate_layout *older = NULL;
 	bool missing[GATE_MAP_COUNT];
 	int ret = take_locks(g, o, e);
 
 	if (ret == 0)
 		ret = open_root(g, o->cgroup_root, e);
 	if (ret == 0)
-		ret = gate_pins_check(g, missing, e);
+		ret = gate_layout_look(g, missing, &older, e);
 	if (ret == 0)
-		ret = gate_load(g, e);
+		ret = may_migrate(g, o, older, e);
 	if (ret == 0)
-		ret = gate_maps_open(g, e);
-	if (ret == 0)
-		ret = gate_events_open(g, e);
+		ret = load_all(g, older, e);
 	if (ret == 0) {
 		g->is_fresh = are_fresh(missing);
 		/* Made but never declared usable: write the exemptions again, they may be incomplete. */
@@ -125,7 +150,7 @@ static int open_all(struct gate *g, const struct gate_options *o, struct err *e)
 	}
 	if (ret == 0)
 		ret = gate_attach(g, e);
-	return ret;
+	return ret == 0 && older ? gate_migrate_commit(g, older, e) : ret;
 }
 
 int gate_open(const struct gate_options *o, struct gate **ret, struct err *e)
@@ -135,6 +160,7 @@ int gate_open(const struct gate_options *o, struct gate **ret, struct err *e)
 
 	if (r < 0)
 		return r;
+	g->more_layouts = o->more_layouts;
 	r = open_all(g, o, e);
 	if (r < 0) {
 		gate_close(g);
@@ -161,6 +187,7 @@ uint32_t gate_start(const struct gate *g)
 
 int gate_peek(const char *pin_dir, struct gate **ret, struct err *e)
 {
+	const struct gate_layout *older = NULL;
 	bool missing[GATE_MAP_COUNT];
 	struct gate *g = NULL;
 	int r = new_gate(pin_dir, &g, e);
@@ -168,7 +195,10 @@ int gate_peek(const char *pin_dir, struct gate **ret, struct err *e)
 	if (r < 0)
 		return r;
 	g->is_readonly = true;
-	r = gate_pins_check(g, missing, e);
+	r = gate_layout_look(g, missing, &older, e);
+	if (r == 0 && older)
+		r = err_set(e, EPROTO, "gate: maps pinned in %s have layout version %u, this purse has %d; start pursed, which takes them over, or use the "
+			    "purse that goes with them", g->pin_dir, older->version, GATE_ABI_VERSION);
 	if (r == 0 && are_fresh(missing))
 		r = err_set(e, ENOENT, "gate: no maps pinned in %s: pursed has not run since boot, or pin_dir is another", g->pin_dir);
 	if (r == 0)

@@ -5,9 +5,10 @@
  * gate_open either finds the pinned maps of an earlier run and uses them again (balances and holds survive the daemon) or
  * makes new ones; loads the programs fresh; updates pinned links in place (BPF_LINK_UPDATE, enforcement never off) or
  * attaches and pins new ones. Two daemons: an flock on a file in run_dir and one on the pin folder itself make the second refuse.
- * Maps of another GATE_ABI_VERSION: refused with the text that says how to migrate.
+ * Maps of an older layout (GATE_ABI_VERSION) that is known: taken over, with enforcement never off (gate_migrate.c, docs/upgrade.md). Of a newer
+ * or unknown one: refused with a text that says what to do.
  *
- * gate_open: -EBUSY: another daemon holds a lock (a child by plain fork keeps it, exec drops it); -EPROTO: another layout;
+ * gate_open: -EBUSY: another daemon holds a lock (a child by plain fork keeps it, exec drops it); -EPROTO: a layout that cannot be taken over;
  * what the kernel says when it refuses the programs, with the verifier's last words in the text. A start that fails half-way
  * leaves attached what is attached: a state of zeros is a dead daemon, so agents are denied.
  */
@@ -19,6 +20,7 @@
 #include "terms.h"
 
 struct gate;
+struct gate_layout;
 
 struct gate_options {
 	const char *pin_dir;     /* "/sys/fs/bpf/purse"; its parent must be on bpffs (it is mounted at /sys/fs/bpf if it is not) */
@@ -26,6 +28,7 @@ struct gate_options {
 	const char *lock_path;   /* "/run/purse/gate.lock" */
 	/* > 0: the locks, from the process that hands over; gate_open takes the descriptors, also on failure */
 	int inherited_lock, inherited_pins;
+	const struct gate_layout *more_layouts; /* for tests: older ones beside those that are known (gate_layout.h) */
 };
 
 int gate_open(const struct gate_options *o, struct gate **ret, struct err *e);

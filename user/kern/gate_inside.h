@@ -13,6 +13,7 @@
 #include "kern/gate.h"
 
 struct bpf_link;
+struct gate_layout;
 struct gate_bpf;
 struct ring_buffer;
 
@@ -30,6 +31,7 @@ enum gate_map {
 };
 
 #define GATE_HOOKS_MAX 16
+#define GATE_MAPS_NEXT "maps-next"
 
 /* One attached program. */
 struct gate_hook {
@@ -52,6 +54,8 @@ struct gate_told {
 
 struct gate {
 	char pin_dir[PATH_MAX - 64]; /* leaves room for "/links/<program>" */
+	const char *maps_folder;     /* where this open has its maps: "maps", or GATE_MAPS_NEXT in a migration */
+	const struct gate_layout *more_layouts;
 	bool is_readonly;            /* made by gate_peek */
 	bool is_fresh;
 	int lock_fd, pins_fd; /* the two locks */
@@ -91,8 +95,8 @@ int gate_pins_make(const struct gate *g, struct err *e);
 int gate_pins_remove(const char *pin_dir, struct err *e);
 /* Ends links that another version pinned for programs that are not among g->hooks. */
 int gate_pins_drop_other_links(const struct gate *g, struct err *e);
-/* May the maps that are pinned there be used? Sets which of them are missing. -EPROTO: another layout. */
-int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e);
+/* kind: "maps", "links". No such folder is fine. */
+int gate_pins_remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e);
 /*
  * Is what is pinned under that name the object behind pin->fd? *ino is what stat said when it last was: while that stays the same nothing
  * needs to be opened. dir: of gate_pins_dir, to look once for the folder and then at many. -ENOLINK: gone, or another one.
@@ -120,6 +124,14 @@ int gate_maps_open(struct gate *g, struct err *e);
 void gate_maps_close(struct gate *g);
 int gate_maps_verify_pins(struct gate *g, struct err *e); /* -ENOLINK: a pin is gone, or another's */
 int gate_maps_pin_again(struct gate *g, struct err *e);
+
+bool gate_map_is_array(enum gate_map m); /* one that is mapped */
+
+/* ---- gate_migrate.c, in this order: begin, (load, open the maps), copy, (attach), commit. What fails leaves the old maps in force. */
+int gate_migrate_begin(struct gate *g, const struct gate_layout *older, struct err *e);
+int gate_migrate_copy(struct gate *g, const struct gate_layout *older, struct err *e);
+int gate_migrate_commit(struct gate *g, const struct gate_layout *older, struct err *e);
+int gate_migrate_clean(const struct gate *g, struct err *e); /* what an earlier one left beside the maps that are in force */
 
 /* ---- gate_tables.c */
 int gate_put_exempt(struct gate *g, struct err *e);

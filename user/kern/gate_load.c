@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "gate.skel.h"
 #include "kern/gate_inside.h"
@@ -92,7 +93,7 @@ static int set_pin_paths(struct gate *g, struct err *e)
 		/* Constants and what programs remember of a walk belong to this load, not to the gate. */
 		if (strchr(bpf_map__name(map), '.') || map == g->programs->maps.identities)
 			continue;
-		gate_pin_path(g, "maps", bpf_map__name(map), path);
+		gate_pin_path(g, g->maps_folder, bpf_map__name(map), path);
 		if (bpf_map__set_pin_path(map, path) < 0)
 			return err_set(e, ENOMEM, "gate: out of memory");
 	}
@@ -215,8 +216,10 @@ int gate_attach(struct gate *g, struct err *e)
 {
 	int ret = 0;
 
-	for (size_t i = 0; ret == 0 && i < g->nhooks; i++)
+	for (size_t i = 0; ret == 0 && i < g->nhooks; i++) {
 		ret = attach_hook(g, &g->hooks[i], e);
+		CRASH_POINT("gate-attached");
+	}
 	/* Only now: until here the old programs are better than none. */
 	return ret < 0 ? ret : gate_pins_drop_other_links(g, e);
 }

@@ -38,7 +38,7 @@ static int map_array(struct gate *g, enum gate_map m, size_t bytes, void *ret, s
 }
 
 /* The kernel maps an array only through a descriptor that may write; a mapping for reading is what keeps a peek from it. */
-static bool is_mapped(enum gate_map m)
+bool gate_map_is_array(enum gate_map m)
 {
 	return m == GATE_MAP_ACCOUNTS || m == GATE_MAP_HOLDS || m == GATE_MAP_STATE;
 }
@@ -49,13 +49,13 @@ int gate_maps_open(struct gate *g, struct err *e)
 
 	for (int m = 0; m < GATE_MAP_COUNT; m++) {
 		LIBBPF_OPTS(bpf_obj_get_opts, opts,
-			    .file_flags = g->is_readonly && !is_mapped((enum gate_map)m) ? BPF_F_RDONLY : 0);
+			    .file_flags = g->is_readonly && !gate_map_is_array((enum gate_map)m) ? BPF_F_RDONLY : 0);
 		char path[PATH_MAX];
 
 		/* The ring has one reader, the daemon. */
 		if (m == GATE_MAP_EVENTS && g->is_readonly)
 			continue;
-		gate_pin_path(g, "maps", gate_map_name((enum gate_map)m), path);
+		gate_pin_path(g, g->maps_folder, gate_map_name((enum gate_map)m), path);
 		g->map_fds[m] = bpf_obj_get_opts(path, &opts);
 		/* Newer than the layout's first version: what a daemon of before has pinned may be looked at all the same. */
 		if (m == GATE_MAP_LISTENERS && g->is_readonly && g->map_fds[m] < 0 && errno == ENOENT)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gate_pins.c: the folders on bpffs and what may stand in them. It opens maps to look at their layout only. Whose
- * they are: gate_lock.c.
+ * gate_pins.c: the folders on bpffs and single pins in them. Whose they are: gate_lock.c; of which layout: gate_layout.c.
  */
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -119,72 +118,9 @@ int gate_pin_replace(const char *path, int fd, struct err *e)
 	return 0;
 }
 
-/* ---- layout */
-
-/* Bytes of one value, by what the ABI header says; 0 = not checked (the ring has none). */
-static const size_t value_sizes[GATE_MAP_COUNT] = {
-	[GATE_MAP_AGENTS] = sizeof(struct gate_agent),	   [GATE_MAP_ACCOUNTS] = sizeof(struct gate_account),
-	[GATE_MAP_HOLDS] = sizeof(struct gate_hold),	   [GATE_MAP_ENDPOINTS] = sizeof(struct gate_endpoint),
-	[GATE_MAP_FLOWS] = sizeof(struct gate_flow),	   [GATE_MAP_STATE] = sizeof(struct gate_state),
-	[GATE_MAP_COUNTERS] = sizeof(uint64_t),		   [GATE_MAP_LISTENERS] = sizeof(struct gate_listener),
-};
-
-static int layout_error(const struct gate *g, struct err *e, const char *what, unsigned found, unsigned expected)
-{
-	return err_set(e, EPROTO,
-		       "gate: maps pinned in %s have %s %u, this pursed needs %u; start the pursed that made them, or stop it with no "
-		       "call in flight, run `purse uninstall` and start this one: balances come back from the ledger",
-		       g->pin_dir, what, found, expected);
-}
-
-static int check_version(const struct gate *g, int fd, struct err *e)
-{
-	struct gate_state st;
-	uint32_t zero = 0;
-
-	if (bpf_map_lookup_elem(fd, &zero, &st) < 0)
-		return err_set(e, errno, "gate: cannot read the map pinned in %s/maps/state: %s", g->pin_dir, strerror(errno));
-	/* 0: made, but its daemon died before it could say so. Nothing stands in there yet. */
-	if (st.abi_version == 0)
-		return -ENODATA;
-	if (st.abi_version != GATE_ABI_VERSION)
-		return layout_error(g, e, "layout version", st.abi_version, GATE_ABI_VERSION);
-	return 0;
-}
-
-int gate_pins_check(const struct gate *g, bool ret_missing[GATE_MAP_COUNT], struct err *e)
-{
-	LIBBPF_OPTS(bpf_obj_get_opts, readonly, .file_flags = BPF_F_RDONLY);
-	int ret = 0;
-
-	for (int m = 0; m < GATE_MAP_COUNT; m++) {
-		struct bpf_map_info info = { 0 };
-		uint32_t size = sizeof(info);
-		char path[PATH_MAX];
-
-		gate_pin_path(g, "maps", map_names[m], path);
-		CLEANUP_CLOSE int fd = bpf_obj_get_opts(path, &readonly);
-
-		ret_missing[m] = fd < 0 && errno == ENOENT;
-		if (ret_missing[m])
-			continue;
-		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
-			return err_set(e, errno, "gate: cannot open the map pinned at %s: %s", path, strerror(errno));
-		if (m == GATE_MAP_STATE)
-			ret = value_sizes[m] == info.value_size ? check_version(g, fd, e) : 0;
-		if (ret == -ENODATA)
-			ret_missing[m] = true, ret = 0;
-		if (ret < 0)
-			return ret;
-		if (value_sizes[m] && value_sizes[m] != info.value_size)
-			return layout_error(g, e, map_names[m], info.value_size, (unsigned)value_sizes[m]);
-	}
-	return 0;
-}
-
 /* ---- removal */
 
-static int remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e)
+int gate_pins_remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e)
 {
 	struct dirent *entry;
 	char path[PATH_MAX];
@@ -243,10 +179,12 @@ int gate_pins_drop_other_links(const struct gate *g, struct err *e)
 
 int gate_pins_remove(const char *pin_dir, struct err *e)
 {
-	int ret = remove_folder(pin_dir, "links", true, e);
+	int ret = gate_pins_remove_folder(pin_dir, "links", true, e);
 
 	if (ret == 0)
-		ret = remove_folder(pin_dir, "maps", false, e);
+		ret = gate_pins_remove_folder(pin_dir, "maps", false, e);
+	if (ret == 0)
+		ret = gate_pins_remove_folder(pin_dir, GATE_MAPS_NEXT, false, e);
 	if (ret == 0)
 		gate_lock_unsign(pin_dir);
 	if (ret == 0 && rmdir(pin_dir) < 0 && errno != ENOENT)
