@@ -114,6 +114,18 @@ def test_new_prices_without_a_restart(world):
     assert [nano(c["cost"]) for c in world.ledger()] == [after, before, before]
 
 
+def test_a_successor_that_fails_is_told_and_leaves_nothing(world):
+    """SIGUSR2 with a config that has become wrong: this one goes on, and nobody stays a zombie."""
+    good, daemon = (world.folder / "purse.yaml").read_text(), world.daemon
+    (world.folder / "purse.yaml").write_text(good + "\nno_such_key: 1\n")
+    for n in (1, 2):
+        daemon.send_signal(signal.SIGUSR2)
+        wait_for("the report", lambda: world.daemon_log.read_text().count("which was to take over, ended with 78; this one goes on") == n)
+    assert worlds.run("ps", "--ppid", daemon.pid, "-o", "pid=", check=False).stdout.strip() == ""
+    (world.folder / "purse.yaml").write_text(good)
+    assert world.purse_json("status")["daemon"]["pid"] == daemon.pid and world.chat()[0] == 200
+
+
 def test_uninstalled_means_gone(world):
     assert world.chat()[0] == 200
     world.stop()

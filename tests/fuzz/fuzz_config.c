@@ -13,7 +13,7 @@ const struct str fuzz_seeds[] = {
 	FUZZ_SEED("state_dir: /var/lib/purse\nworkers: 2\ncapture_ports: [443, 8443]\nothers: deny\nheartbeat_stale: 700ms\nbody_max: 1MiB\n"
 		  "nat64_prefixes: [\"64:ff9b::/96\"]\nhttp2: false\ntimezone: UTC\nresets_at: \"06:00\"\n"),
 	FUZZ_SEED("providers:\n  - name: p\n    dialect: openai\n    hosts: [a.example, .b.example]\n    port: 8443\n    addresses: [192.0.2.0/24]\n"
-		  "    class: shared\n    price_percent: 110\n    output_rate: 100\n    on_abort: drain\n    drain_for: 2s\n"),
+		  "    class: shared\n    price_percent: 110\n    region: eu\n    output_rate: 100\n    on_abort: drain\n    drain_for: 2s\n"),
 	FUZZ_SEED("accounts:\n  - name: t\n    month: 1000USD\n    rules: { requests_per_minute: 60, loop: { times: 5, within: 1m },\n"
 		  "      models: { allow: [\"gpt*\"] }, dry_run: [loop] }\nagents:\n  - name: b\n    account: t\n    day: 1USD\n    on_exhausted: explain\n"
 		  "    exhausted_below: 0.10USD\n"),

@@ -69,6 +69,7 @@ struct daemon {
 		char path[4096]; /* that we were started from */
 		const char *argv[SELF_ARGS_MAX + 2]; /* our flags with --take-over; NULL behind */
 	} self;
+	pid_t successor; /* that we started and that has not taken over yet; 0 = none */
 };
 
 static inline int64_t now_s(void)
@@ -143,6 +144,7 @@ void stop_timers(struct daemon *d);
 int start_timers(struct daemon *d, struct err *e);
 
 /* signals.c */
+void reap_successor(struct daemon *d); /* tells of one that ended without taking over */
 void remember_self(struct daemon *d, int argc, char **argv);
 int start_signals(struct daemon *d, struct err *e);
 

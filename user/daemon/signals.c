@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -38,26 +39,53 @@ static void on_stop(void *ctx, int signum)
 	loop_stop(d->loop);
 }
 
-/* The binary that stands where ours was started from, with our own flags. It says by itself whether it can. */
-static void on_upgrade(void *ctx, int signum)
+/* 0 or a positive errno. */
+static int start_again(struct daemon *d)
 {
-	struct daemon *d = ctx;
 	posix_spawnattr_t attr;
 	sigset_t none;
-	pid_t pid;
 
-	(void)signum;
 	(void)sigemptyset(&none);
 	(void)posix_spawnattr_init(&attr);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	int r = d->self.path[0] ? posix_spawn(&pid, d->self.path, NULL, &attr, (char *const *)d->self.argv, environ) : ENOENT;
+	int r = d->self.path[0] ? posix_spawn(&d->successor, d->self.path, NULL, &attr, (char *const *)d->self.argv, environ) : ENOENT;
 
 	(void)posix_spawnattr_destroy(&attr);
 	if (r)
+		d->successor = 0;
+	return r;
+}
+
+/* The binary that stands where ours was started from, with our own flags. It says by itself whether it can. */
+static void on_upgrade(void *ctx, int signum)
+{
+	struct daemon *d = ctx;
+
+	(void)signum;
+	reap_successor(d);
+	if (d->successor) {
+		log_warn("upgrade", "process %d is started already and has not taken over yet", (int)d->successor);
+		return;
+	}
+	int r = start_again(d);
+
+	if (r)
 		log_error("upgrade", "cannot start %s: %s; this one goes on", d->self.path, strerror(r));
 	else
-		log_info("upgrade", "%s: process %d is started and will take over", d->self.path, (int)pid);
+		log_info("upgrade", "%s: process %d is started and will take over", d->self.path, (int)d->successor);
+}
+
+void reap_successor(struct daemon *d)
+{
+	pid_t pid = d->successor;
+	int status;
+
+	if (!pid || waitpid(pid, &status, WNOHANG) != pid)
+		return;
+	d->successor = 0;
+	log_error("upgrade", "process %d, which was to take over, %s %d; this one goes on", (int)pid, WIFSIGNALED(status) ? "died of signal" : "ended with",
+		  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 static void on_hangup(void *ctx, int signum)

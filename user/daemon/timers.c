@@ -28,6 +28,7 @@ static void watch(struct daemon *d)
 {
 	agents_watch(d->agents);
 	(void)upgrade_reap(d->upgrade);
+	reap_successor(d);
 }
 
 static void reap(struct daemon *d)
