@@ -45,6 +45,7 @@ def test_a_connection_of_somebody_else_stays(make_world):
 
 def test_doctor_tries_the_ways(make_world):
     w = make_world()
+    w.in_agent("outside", ["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])  # so that it is the gate that refuses ping sockets
     before = sum("conn" in r for r in w.records())
     r = doctor(w, "--json")
     told = json.loads(r.stdout)
@@ -53,6 +54,9 @@ def test_doctor_tries_the_ways(make_world):
     assert ends["tcp v4"] == ends["tcp v6"] == ends["tcp fast open"] == "captured"
     assert ends["udp v4"] == ends["raw tcp"] == ends["ping socket"] == ends["source route"] == "blocked"
     assert all(way["end"] != "open" or way["needs"] for way in told["ways"])
+    # Whatever was blocked is told, by the name of the agent that it was tried as.
+    denied = sum(e["count"] for e in map(json.loads, w.purse("events", "--json").stdout.splitlines()) if (e["agent"] or "").startswith("doctor-") and e["errno"])
+    assert denied >= sum(end == "blocked" for end in ends.values())
     # Only a way that needs a helper outside got anywhere, and it sent nothing.
     assert sum("conn" in r for r in w.records()) - before <= 1
     assert not any(a["name"].startswith("doctor-") for a in w.purse_json("status")["agents"])

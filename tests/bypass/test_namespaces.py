@@ -46,7 +46,7 @@ class Place:
         return self.w.in_agent(self.agent, self.inside([str(a) for a in argv]), **kw)
 
     def call(self, *args, names=NAMES, body=BODY):
-        r = self.run("curl", "-sS", "-m", "10", *names, *args, "-H", "content-type: application/json", "-w", "\n%{http_code}", "-d", body, CHAT)
+        r = self.run("curl", "-sS", "-m", str(10 * worlds.PATIENCE), *names, *args, "-H", "content-type: application/json", "-w", "\n%{http_code}", "-d", body, CHAT)
         return int(r.stdout.rpartition("\n")[2] or 0), r
 
     def inode(self):
@@ -131,7 +131,7 @@ def test_a_new_one_works_soon_after_its_first_denial(world, place):
     took.sort()
     print("after the first denial: " + " ".join(f"{t * 1000:.1f}" for t in took) + " ms")
     # 100 ms is what is promised; the machine of the tests is a shared one.
-    assert took[len(took) // 2] < 0.1 and took[-1] < 1, took
+    assert took[len(took) // 2] < 0.1 * worlds.PATIENCE and took[-1] < 1 * worlds.PATIENCE, took
 
 
 def test_a_look_up_of_the_name_is_time_enough(world, place):
@@ -153,7 +153,7 @@ def test_same_source_ports_at_once(make_world, place):
     calls = [p.spawn(argv, stdout=subprocess.PIPE, text=True) for p in places]
     # And from purse's own namespace.
     calls.append(w.spawn("a", argv, env=w.agent_env(), stdout=subprocess.PIPE, text=True))
-    assert [c.communicate(timeout=20)[0] for c in calls] == ["200"] * 4
+    assert [c.communicate(timeout=20 * worlds.PATIENCE)[0] for c in calls] == ["200"] * 4
     assert sorted(c["agent"] for c in w.quiet().ledger()) == ["a", "a", "b", "b"]
     w.assert_exact()
 
@@ -250,7 +250,7 @@ def test_loopback_comes_up_late(world, place):
     worlds.wait_for("it to be said", lambda: "its loopback device is down" in world.daemon_log.read_text())
     begin = time.monotonic()
     assert p.call()[0] == 0 and not world.requests()
-    assert time.monotonic() - begin < 3  # told, not left waiting
+    assert time.monotonic() - begin < 3 * worlds.PATIENCE  # told, not left waiting
     worlds.run("ip", "-n", p.name, "link", "set", "lo", "up")
     worlds.wait_for("a call to go through", lambda: p.call()[0] == 200, 2)
     assert p.listening()["port6"]
@@ -271,14 +271,14 @@ def alone():
 def test_a_thread_alone(world):
     """A process whose other threads stayed behind."""
     r = world.python("bot", THREAD)
-    assert float(r.stdout or 99) < 1, r.stderr
+    assert float(r.stdout or 99) < 1 * worlds.PATIENCE, r.stderr
 
 
 def test_fifty_come_and_go(make_world):
     w = make_world()
     userns = " -r" if worlds.run("unshare", "-r", "true", check=False).returncode == 0 else ""
-    one = ('ip link set lo up; for i in 1 2 3 4 5 6 7 8 9; do s=$(curl -s -m 20 -o /dev/null -w "%{http_code}" "$@"); '
-           '[ "$s" = 200 ] && echo 200 && exit; sleep 0.1; done; echo "$s"')
+    one = ('ip link set lo up; for i in 1 2 3 4 5 6 7 8 9; do s=$(curl -s -m %d -o /dev/null -w "%%{http_code}" "$@"); '
+           '[ "$s" = 200 ] && echo 200 && exit; sleep 0.1; done; echo "$s"') % (20 * worlds.PATIENCE)
     args = [*NAMES, "-H", "content-type: application/json", "-d", BODY, CHAT]
 
     def wave(n):

@@ -28,6 +28,8 @@ PROVIDER4, PROVIDER6, OTHER4 = "198.51.100.10", "2001:db8::10", "198.51.100.99"
 NAMES = ("api.openai.com", "api.anthropic.com")
 NETNS = pathlib.Path("/run/netns")
 BPFFS = pathlib.Path("/sys/fs/bpf")
+# How many times slower than usual this machine may be (tests/kernels: an emulated one): every deadline of a test is so many times longer.
+PATIENCE = int(os.environ.get("PURSE_PATIENCE", 1))
 
 
 def cgroup2_mount():
@@ -46,13 +48,13 @@ def run(*argv, check=True, **kw):
 
 
 def wait_for(what, condition, seconds=15):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s for {what}")
+    raise AssertionError(f"waited {seconds * PATIENCE} s for {what}")
 
 
 def empty_cgroup(folder):
@@ -152,7 +154,7 @@ class World:
         (self.folder / "prices.yaml").write_text(fake_prices.price_file())
         config = {"state_dir": str(self.state), "run_dir": str(self.folder / "run"), "bpffs": str(self.pins),
                   "cgroup_root": str(self.root), "upstream_ca": str(self.ca.path), "prices": [str(self.folder / "prices.yaml")],
-                  "heartbeat_stale": "2s"}
+                  "heartbeat_stale": f"{2 * PATIENCE}s"}
         config.update(self.extra)
         config["accounts"] = self.accounts
         config["agents"] = [dict({"cgroup": f"/{self.name}/{a['name']}"}, **a) for a in self.agents]
@@ -184,7 +186,7 @@ class World:
         p = self.spawn(agent, argv, env=env or self.agent_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, text=True)
         try:
-            out, err = p.communicate(input, timeout=timeout)
+            out, err = p.communicate(input, timeout=timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             p.kill()
             raise
@@ -194,7 +196,7 @@ class World:
         return self.in_agent(agent, [sys.executable, "-c", code], timeout=timeout, env=self.agent_env(**env))
 
     def curl(self, agent, url, *args, body=None, fake=None, timeout=30):
-        argv = ["curl", "-sS", "--max-time", str(timeout), *args]
+        argv = ["curl", "-sS", "--max-time", str(timeout * PATIENCE), *args]
         if body is not None:
             argv += ["-H", "content-type: application/json", "-d", body if isinstance(body, str) else json.dumps(body)]
         if fake:
@@ -226,14 +228,14 @@ class World:
 
     def stop(self, seconds=15):
         self.daemon.send_signal(signal.SIGTERM)
-        return self.daemon.wait(seconds)
+        return self.daemon.wait(seconds * PATIENCE)
 
     def kill9(self):
         self.daemon.kill()
         self.daemon.wait(10)
 
     def purse(self, *args, check=True, timeout=60):
-        return run(self.build / "purse", "-c", self.folder / "purse.yaml", *args, check=check, timeout=timeout)
+        return run(self.build / "purse", "-c", self.folder / "purse.yaml", *args, check=check, timeout=timeout * PATIENCE)
 
     def purse_json(self, *args):
         return json.loads(self.purse(*args, "--json").stdout)
