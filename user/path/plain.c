@@ -46,13 +46,20 @@ static bool target_asks(const struct plain *r, const char *p, size_t n)
 	return asks_for(r, at, (size_t)(end - at));
 }
 
-/* Behind a head or a body only what ends like a request line is one; of what is too long the end was not read. */
+static bool has(const char *p, size_t n, const char *word)
+{
+	const size_t m = strlen(word);
+
+	for (; n >= m; p++, n--)
+		if (strncasecmp(p, word, m) == 0)
+			return true;
+	return false;
+}
+
+/* Behind a head or a body only what has a version is a request line; of what is too long not all was read. */
 static bool may_be_request(const struct plain *r)
 {
-	static const char version[] = " HTTP/";
-	const size_t n = r->n < sizeof(version) + 4 ? r->n : sizeof(version) + 4;
-
-	return !r->is_late || r->n == PLAIN_LINE_MAX || memmem(r->line + r->n - n, n, version, sizeof(version) - 1);
+	return !r->is_late || r->n == PLAIN_LINE_MAX || has(r->line, r->n, " HTTP/");
 }
 
 static bool is_method(const struct plain *r, const char *method)
@@ -74,10 +81,7 @@ static enum plain_verdict judge_request(const struct plain *r)
 /* HTTP/2, or TLS (RFC 2817), on this very connection. */
 static bool upgrades_to_hidden(const char *p, size_t n)
 {
-	for (; n >= 4; p++, n--)
-		if (strncasecmp(p, "h2c", 3) == 0 || strncasecmp(p, "tls/", 4) == 0)
-			return true;
-	return n == 3 && strncasecmp(p, "h2c", 3) == 0;
+	return has(p, n, "h2c") || has(p, n, "tls/");
 }
 
 static enum plain_verdict judge_header(struct plain *r)

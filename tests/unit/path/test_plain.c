@@ -84,6 +84,7 @@ static const struct {
 	{ FIRST FIRST "GET / HTTP/1.1\r\nhost: other.test\r\n\r\nGET / HTTP/1.1\r\nhost: api.openai.com\r\n", PLAIN_LLM },
 	{ FIRST "GET http://api.openai.com/v1 HTTP/1.1\r\n", PLAIN_LLM },
 	{ FIRST "GET / HTTP/1.1\r\nhost:\r\n api.openai.com\r\n", PLAIN_LLM },
+	{ FIRST "GET http://api.openai.com/v1 http/1.1000000000 \r\n", PLAIN_LLM },
 	{ FIRST "\nCONNECT other.test:443 HTTP/1.1\r\n", PLAIN_HIDDEN },
 	{ FIRST "\r\nGET / HTTP/1.1\r\nupgrade: h2c\r\n", PLAIN_HIDDEN },
 	/* No matter where we think that a body ends. */
