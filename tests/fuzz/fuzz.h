@@ -12,6 +12,7 @@
  * A program built the first way also takes files and folders: `fuzz_h1 crash-fuzz_h1 corpus/`.
  *
  * What is fed, and by whom:
+ *   agents                packet (hand-made ones, read in the kernel)
  *   agents and providers  hello, h1, h2, plain (HTTP on port 80), sse, decode, json, form, provider, meter, fingerprint
  *   operators             control (routes, queries, bodies), rules, words (one value), config (YAML), prices, csv (cost exports)
  *   public files          prices (LiteLLM's and genai-prices' forms)
