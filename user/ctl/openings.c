@@ -121,8 +121,12 @@ static void start(void *ctx)
 
 /* ---- telling */
 
+/* An event for each, one line in the log for all. */
 static void tell(struct openings *o, const struct entry *e, uint32_t ways)
 {
+	char all[512] = "";
+	size_t n = 0;
+
 	for (int w = 0; w < CAPS_WAY_COUNT; w++) {
 		const struct caps_way_row *row = caps_way((enum caps_way)w);
 		struct gate_event event = { .agent_cgroup = e->cgroup_id, .caller_cgroup = e->cgroup_id, .pid = (uint32_t)e->found.by[w].pid };
@@ -130,9 +134,13 @@ static void tell(struct openings *o, const struct entry *e, uint32_t ways)
 		if (!(ways & (1u << w)))
 			continue;
 		(void)snprintf(event.comm, sizeof(event.comm), "%s", e->found.by[w].comm);
-		log_warn(e->name, "%s (process %d, %s)", row->text, e->found.by[w].pid, e->found.by[w].comm);
 		events_told(o->events, &event, row->word, row->text, e->name, clock_realtime_ns());
+		int added = snprintf(all + n, sizeof(all) - n, "%s%s (%s[%d])", n ? ", " : "", row->needs, e->found.by[w].comm, e->found.by[w].pid);
+
+		n += added > 0 && (size_t)added < sizeof(all) - n ? (size_t)added : 0;
 	}
+	if (n)
+		log_warn(e->name, "ways past the gate are open to it: %s; `purse events` says what each allows", all);
 }
 
 /* From the old table into the new one: who is not on the list is forgotten. */
