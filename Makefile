@@ -65,7 +65,7 @@ all: $(PROGRAMS) $(O)/prices.yaml
 $(O)/prices.yaml: deploy/prices.yaml
 	@cp $< $@
 
-$(O)/pursed: $(O)/user/daemon.o $(patsubst user/%.c,$(O)/user/%.o,$(wildcard user/daemon/*.c)) $(O)/user/upgrade.o $(call archives,path ctl wire provider spend kern base)
+$(O)/pursed: $(O)/user/daemon.o $(patsubst user/%.c,$(O)/user/%.o,$(wildcard user/daemon/*.c user/upgrade*.c)) $(call archives,path ctl wire provider spend kern base)
 $(O)/purse: $(O)/user/cli.o $(call archives,ctl wire provider spend kern base)
 $(PROGRAMS):
 	$(say) LINK $@

@@ -9,9 +9,10 @@
  *   upgrade_take    FREEZE ->                      freeze(); <- what is listened on, FROZEN
  *   (ledger, balances, listeners, control)
  *   upgrade_serve   answers the calls that still run over there
- *   upgrade_settle  OPEN ->                        leave()
+ *   upgrade_settle  OPEN ->                        <- LET_GO; leave()
  *
- * Until OPEN the old one can go on as if nothing had been: resume() when the channel ends. Everything on the main thread.
+ * Until it has read OPEN the old one can go on as if nothing had been: resume() when the channel ends. Where it stands, and what each event
+ * then means, is a table: ctl/handover_stage.h. Everything on the main thread.
  */
 #ifndef PURSE_UPGRADE_H
 #define PURSE_UPGRADE_H

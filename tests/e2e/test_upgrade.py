@@ -66,11 +66,11 @@ def said(w):
     return w.daemon_log.read_text() if w.daemon_log.exists() else ""
 
 
-def take_over(w, build=None, crash=None, wait=True):
+def take_over(w, build=None, crash=None, stop=None, wait=True):
     """Another pursed takes over; world.daemon is that one then. Returns the old one."""
     old, at = w.daemon, len(said(w))
     with open(w.daemon_log, "a") as out:
-        env = dict(os.environ, **({"PURSE_CRASH": crash} if crash else {}))
+        env = dict(os.environ, **({"PURSE_CRASH": crash} if crash else {}), **({"PURSE_STOP": stop} if stop else {}))
         new = w.spawn("daemon", [(build or w.build) / "pursed", "-c", w.folder / "purse.yaml", "--take-over"], env=env, stdout=out, stderr=out)
     if wait:
         worlds.wait_for("the take-over", lambda: "ready:" in said(w)[at:] or new.poll() is not None, 30)
@@ -409,3 +409,86 @@ def test_the_old_one_is_killed(make_world, crash_build, point):
     traffic(w, 5)
     load.end()
     check_after_a_crash(w)
+
+
+def is_stopped(p):
+    return "State:\tT" in pathlib.Path(f"/proc/{p.pid}/status").read_text()
+
+
+def start_slowly(w, ms, stop=None):
+    """The old one: it waits so long for its successor's OPEN; stops at the crash point."""
+    w.start(env={"PURSE_FROZEN_MAX_MS": str(ms), **({"PURSE_STOP": stop} if stop else {})})
+
+
+def one_lives(w, load):
+    _, _ = load.end()
+    assert w.daemon.poll() is None
+    old = take_over(w)
+    assert old.wait(30) == 0
+    check_after_a_crash(w)
+
+
+@pytest.mark.parametrize("point", ["upgrade-met", "upgrade-taken", "upgrade-before-open"])
+def test_the_new_one_is_too_slow(make_world, crash_build, point):
+    """Wherever it stands still: it is ended, and the old one goes on."""
+    w = make_world(build=crash_build, start=False, agents=[{"name": "bot", "day": "100USD"}])
+    start_slowly(w, 1500)
+    load = Load(w, ["bot"])
+    traffic(w, 5)
+    assert take_over(w, stop=point, wait=False).wait(30) == -9
+    traffic(w, 5)
+    one_lives(w, load)
+
+
+def test_open_crosses_the_decision_to_end_it(make_world, crash_build):
+    """The old one has decided to end it and has not done so yet; then comes OPEN. It counts for nothing, and the old one goes on when the other is gone."""
+    w = make_world(build=crash_build, start=False, agents=[{"name": "bot", "day": "100USD"}])
+    start_slowly(w, 1500, stop="upgrade-doomed")
+    load = Load(w, ["bot"])
+    traffic(w, 5)
+    at = len(said(w))
+    new = take_over(w, stop="upgrade-before-open", wait=False)
+    worlds.wait_for("the new one before its OPEN", lambda: is_stopped(new))
+    worlds.wait_for("the old one behind its decision", lambda: is_stopped(w.daemon))
+    new.send_signal(signal.SIGCONT)
+    worlds.wait_for("its OPEN", lambda: "ready:" in said(w)[at:])
+    w.daemon.send_signal(signal.SIGCONT)
+    assert new.wait(30) == -9
+    traffic(w, 5)
+    one_lives(w, load)
+
+
+def test_open_waits_unread_when_the_deadline_is_over(make_world, crash_build):
+    """The old one slept through its own deadline: OPEN was there before it woke, so it leaves, and ends nobody."""
+    w = make_world(build=crash_build, start=False, agents=[{"name": "bot", "day": "100USD"}])
+    start_slowly(w, 1500, stop="upgrade-given")
+    load = Load(w, ["bot"])
+    traffic(w, 5)
+    old = take_over(w)
+    assert is_stopped(old)
+    # Nobody takes over from the new one before the old one has let go of it.
+    late = take_over(w, wait=False)
+    assert late.wait(30) == 1 and f"process {old.pid}, which handed over to this one, has not let go yet" in said(w)
+    time.sleep(1.6)
+    old.send_signal(signal.SIGCONT)
+    assert old.wait(30) == 0
+    traffic(w, 5)
+    one_lives(w, load)
+
+
+def test_the_next_one_at_once(make_world):
+    """Each takes over as soon as the one before it is there, while all of them still have a call."""
+    w = make_world(agents=[{"name": "bot", "day": "100USD"}])
+    load = Load(w, ["bot"], streams=3)
+    traffic(w)
+    olds = []
+    for _ in range(4):
+        olds.append(take_over(w))
+        w.audit()
+    assert w.daemon.poll() is None
+    traffic(w)
+    done, errors = load.end()
+    assert errors == []
+    assert [p.wait(30) for p in olds] == [0] * 4
+    w.assert_exact()
+    assert done == len(w.bills())

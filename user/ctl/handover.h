@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * handover.h: what two daemons say to one another while one takes over from the other: messages of one size with descriptors beside them, on a
- * unix socket of its own in run_dir (root only, like the control socket). Who says what when: docs/upgrade.md and user/upgrade.c.
+ * unix socket of its own in run_dir (root only, like the control socket). Who says what when: docs/upgrade.md, user/upgrade.h, ctl/handover_stage.h.
  */
 #ifndef PURSE_CTL_HANDOVER_H
 #define PURSE_CTL_HANDOVER_H
@@ -30,6 +30,7 @@ enum handover_kind {
 	HANDOVER_LEASE,     /* one of its connections */
 	HANDOVER_ELDER,     /* owner, pid: a process that handed over earlier: its channel and its money socket */
 	HANDOVER_FROZEN,    /* owner: mine; my money socket. All is said. */
+	HANDOVER_LET_GO,    /* I have read OPEN: nothing here ends you any more, and you may be taken over from */
 };
 
 struct handover_place {
