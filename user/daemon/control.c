@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "ctl/config/config.h"
+#include "ctl/events_door.h"
 #include "ctl/server.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
@@ -56,6 +57,8 @@ static void describe(void *ctx, struct daemon_view *ret)
 	ret->counts[ret->ncounts++].value = upgrade_reap(d->upgrade);
 	ret->counts[ret->ncounts].name = "gate_repairs";
 	ret->counts[ret->ncounts++].value = d->gate_repairs;
+	ret->counts[ret->ncounts].name = "events_lost"; /* of the workers: more at once than the main loop could take in */
+	ret->counts[ret->ncounts++].value = events_door_lost(d->door);
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		ret->counts[ret->ncounts].name = counts[i].name;
 		ret->counts[ret->ncounts++].value = *(uint64_t *)((char *)&c + counts[i].offset);
