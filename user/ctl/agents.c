@@ -319,7 +319,7 @@ static void forget_temporary(struct agents *a)
 		struct seat *s = list_entry(node, struct seat, node);
 		uint64_t id;
 
-		if (!s->is_agent || !s->temporary || cgroup_id(s->dir, &id, NULL) == 0)
+		if (!s->is_agent || !s->temporary || cgroup_id(s->dir, &id, NULL) != -ENOENT)
 			continue;
 		struct ledger_agent row = { 0 };
 

@@ -57,11 +57,18 @@ static void watch_parent(struct agents *a, struct seat *s)
 	s->is_watched = wd > 0;
 }
 
-/* true: as it was. */
-static bool is_same(const struct seat *s, uint64_t *ret_id)
+enum look { LOOK_SAME, LOOK_OTHER, LOOK_GONE, LOOK_FAILED };
+
+/* What cannot be looked at (no descriptors left, say) is no news: an agent that was expelled for that would go where it likes. */
+static enum look look_at(const struct seat *s, uint64_t *ret_id)
 {
-	*ret_id = 0;
-	return cgroup_id(s->dir, ret_id, NULL) == 0 && *ret_id == s->cgroup_id;
+	int r = cgroup_id(s->dir, ret_id, NULL);
+
+	if (r == 0)
+		return *ret_id == s->cgroup_id ? LOOK_SAME : LOOK_OTHER;
+	if (r != -ENOENT && r != -ENOTDIR)
+		return LOOK_FAILED;
+	return s->cgroup_id == 0 ? LOOK_SAME : LOOK_GONE;
 }
 
 static void watch_one(struct agents *a, struct seat *s)
@@ -69,23 +76,22 @@ static void watch_one(struct agents *a, struct seat *s)
 	uint64_t id = 0;
 	struct err why;
 
-	if (!s->is_watched)
+	/* Above one that is gone there may soon be nothing, and then something else. */
+	if (!s->is_watched || s->cgroup_id == 0)
 		watch_parent(a, s);
-	if (is_same(s, &id))
+	enum look look = look_at(s, &id);
+
+	if (look == LOOK_SAME || look == LOOK_FAILED)
 		return;
 	/* The folder above it may be another one, too. */
 	watch_parent(a, s);
-	if (is_same(s, &id))
-		return;
-	if (id == 0) {
-		/* Above it there may be nothing soon, and then something else: looked at every second. */
-		s->is_watched = false;
-		if (s->cgroup_id == 0)
-			return;
+	look = look_at(s, &id);
+	if (look == LOOK_GONE) {
 		log_warn("agents", "\"%s\": its cgroup %s is gone; expelled until it comes back", s->spec.name, s->cgroup);
 		seat_expel(a, s);
-		return;
 	}
+	if (look != LOOK_OTHER)
+		return;
 	/* Made anew under the same path, e.g. by a service manager: the same agent to the user. */
 	if (seat_enrol(a, s, &why) < 0)
 		log_error("agents", "%s", why.text);

@@ -31,6 +31,7 @@ static struct {
 	uint64_t id;
 } fake_cgroups[FAKE_MAX];
 static uint64_t fake_next_id = 100;
+static int fake_cgroup_error; /* of every look */
 
 static inline uint64_t fake_cgroup_id(const char *dir)
 {
@@ -71,6 +72,8 @@ int cgroup_remove(const char *dir)
 
 int cgroup_id(const char *dir, uint64_t *ret, struct err *e)
 {
+	if (fake_cgroup_error)
+		return err_set(e, fake_cgroup_error, "%s: cannot open", dir);
 	*ret = fake_cgroup_id(dir);
 	return *ret ? 0 : err_set(e, ENOENT, "%s: no such cgroup", dir);
 }

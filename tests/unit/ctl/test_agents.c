@@ -357,6 +357,31 @@ static void cgroups_come_and_go(void **state)
 
 /* ---- connections past the egress */
 
+/* A daemon without descriptors cannot look: expelled for that, an agent would go where it likes. */
+static void what_cannot_be_looked_at_is_not_gone(void **state)
+{
+	static const int errors[] = { EMFILE, ENFILE, ENOMEM, EACCES };
+
+	fresh();
+	must_start(BOT TEAM);
+	for (size_t i = 0; i < COUNT(errors); i++) {
+		fake_cgroup_error = errors[i];
+		agents_watch(agents);
+		agents_watch(agents);
+		fake_cgroup_error = 0;
+		assert_non_null(enrolled("/cg/purse/bot"));
+	}
+	fake_cgroup_vanish("/cg/purse/bot");
+	fake_cgroup_error = EMFILE;
+	agents_watch(agents);
+	fake_cgroup_error = 0;
+	agents_watch(agents);
+	assert_int_equal(cgroup_make("/cg/purse/bot", NULL), 0);
+	agents_watch(agents);
+	assert_non_null(enrolled("/cg/purse/bot"));
+	stop();
+}
+
 static void set_open(const char *dir, size_t n)
 {
 	(void)snprintf(fake_open[0].dir, sizeof(fake_open[0].dir), "%s", dir);
@@ -694,6 +719,7 @@ int main(void)
 		cmocka_unit_test(setting_and_moving),
 		cmocka_unit_test(removing),
 		cmocka_unit_test(cgroups_come_and_go),
+		cmocka_unit_test(what_cannot_be_looked_at_is_not_gone),
 		cmocka_unit_test(old_connections_end),
 		cmocka_unit_test(halting_ends_them_of_all_below),
 		cmocka_unit_test(rounds_follow_the_gate),
