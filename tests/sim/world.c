@@ -260,12 +260,10 @@ static void step_extend(struct world *w)
 
 	if (at_least < 1)
 		at_least = 1;
-	/* The daemon's timer: a raise that is over is noticed within a second. */
-	if (w->temper.raises)
-		(void)budget_roll(w->budget, m->seen_ns / NS);
+	(void)seen_now(w); /* a raise that is over by now does not count */
 	before(w, c);
 	tear_on();
-	int r = budget_extend(w->budget, c->slot, at_least, wish, &amount, &why);
+	int r = budget_extend(w->budget, c->slot, at_least, wish, w->now_ns, &amount, &why);
 
 	tear_off();
 	say("extend slot %u from %" PRId64 " to at least %" PRId64 ", wish %" PRId64 " -> %d %" PRId64, c->slot, was, at_least, wish, r, amount);

@@ -202,9 +202,10 @@ static int hold_away(struct money *m, const struct hold_request *r, uint32_t *re
 	return a.error;
 }
 
-static int extend_away(struct money *m, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why)
+static int extend_away(struct money *m, uint32_t slot, nanousd at_least, nanousd wish, int64_t now_ns, nanousd *ret_amount,
+		       struct refusal *ret_why)
 {
-	struct money_ask ask = { .verb = MONEY_EXTEND, .slot = slot, .at_least = at_least, .amount = wish };
+	struct money_ask ask = { .verb = MONEY_EXTEND, .slot = slot, .at_least = at_least, .amount = wish, .at_ns = now_ns };
 	struct money_answer a;
 
 	if (put(m, &ask, &a) < 0)
@@ -267,10 +268,11 @@ int money_hold(struct money *m, const struct hold_request *r, uint32_t *ret_slot
 	return ret;
 }
 
-int money_extend(struct money *m, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why)
+int money_extend(struct money *m, uint32_t slot, nanousd at_least, nanousd wish, int64_t now_ns, nanousd *ret_amount,
+		 struct refusal *ret_why)
 {
-	int ret = money_enter(m) ? extend_away(m, slot, at_least, wish, ret_amount, ret_why)
-				 : budget_extend(m->budget, slot, at_least, wish, ret_amount, ret_why);
+	int ret = money_enter(m) ? extend_away(m, slot, at_least, wish, now_ns, ret_amount, ret_why)
+				 : budget_extend(m->budget, slot, at_least, wish, now_ns, ret_amount, ret_why);
 
 	money_leave(m);
 	return ret;

@@ -31,7 +31,8 @@ void money_thaw_away(struct money *m, int fd, void (*lost)(void *ctx), void *ctx
 bool money_is_away(struct money *m);
 
 int money_hold(struct money *m, const struct hold_request *r, uint32_t *ret_slot, uint64_t *ret_call_id, struct refusal *ret_why);
-int money_extend(struct money *m, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why);
+int money_extend(struct money *m, uint32_t slot, nanousd at_least, nanousd wish, int64_t now_ns, nanousd *ret_amount,
+		 struct refusal *ret_why);
 nanousd money_afford(struct money *m, uint32_t account, const char *model, int64_t now_ns);
 bool money_is_below(struct money *m, uint32_t account, uint32_t top);
 bool money_clamps(struct money *m, uint32_t account);

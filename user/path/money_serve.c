@@ -45,7 +45,7 @@ static void hold(struct money_serve *s, const struct money_ask *q, struct money_
 
 static void extend(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)
 {
-	ret->error = budget_extend(s->budget, q->slot, q->at_least, q->amount, &ret->amount, &ret->why);
+	ret->error = budget_extend(s->budget, q->slot, q->at_least, q->amount, q->at_ns, &ret->amount, &ret->why);
 }
 
 static void afford(struct money_serve *s, const struct money_ask *q, struct money_answer *ret)

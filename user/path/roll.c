@@ -95,7 +95,7 @@ static bool extend(struct exchange *x, int64_t tokens)
 		wish = x->ceiling;
 	/* It may be covered by now: the exact input is less than what was held for it. */
 	if (least > x->held &&
-	    money_extend(x->worker->env->money, x->slot, least, wish, &x->held, &x->refusal))
+	    money_extend(x->worker->env->money, x->slot, least, wish, clock_realtime_ns(), &x->held, &x->refusal))
 		return too_little(x);
 	if (least > before)
 		money_hold_grew(x->worker->env->money, x->call_id, x->held);

@@ -299,7 +299,7 @@ enum stepped settle_run(struct exchange *x)
 	/* A hold that turned out too small is no overrun while the budget has the rest. */
 	if (x->rolls && v.cost > x->held) {
 		struct refusal why;
-		(void)money_extend(env->money, x->slot, v.cost, v.cost, &x->held, &why);
+		(void)money_extend(env->money, x->slot, v.cost, v.cost, clock_realtime_ns(), &x->held, &why);
 	}
 	prefix_learn(x);
 	count_tokens(x, &v);

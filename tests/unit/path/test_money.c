@@ -128,9 +128,9 @@ static void test_verbs(void **state)
 	r.amount = 1000;
 	assert_int_equal(money_hold(m, &r, &slot, &id, &why), 0);
 	assert_int_equal(money_hold(m, &r, &other, &other_id, &why), 0);
-	assert_int_equal(money_extend(m, slot, 2000, 3000, &held, &why), 0);
+	assert_int_equal(money_extend(m, slot, 2000, 3000, 0, &held, &why), 0);
 	assert_int_equal(held, 3000);
-	assert_int_equal(money_extend(m, slot, 2000000, 3000000, &held, &why), -EDQUOT);
+	assert_int_equal(money_extend(m, slot, 2000000, 3000000, 0, &held, &why), -EDQUOT);
 	money_sent(m, slot);
 	money_count_tokens(m, slot, 10, T0 * S);
 	struct account_view v;
@@ -145,7 +145,7 @@ static void test_verbs(void **state)
 	assert_int_equal(money_charge(m, slot, &c), 500);
 	/* It is over: a second time is refused, and so is what belongs to nobody of ours. */
 	assert_int_equal(money_charge(m, slot, &c), 0);
-	assert_int_equal(money_extend(m, 99, 1, 1, &held, &why), -EPERM);
+	assert_int_equal(money_extend(m, 99, 1, 1, 0, &held, &why), -EPERM);
 	assert_int_equal(why.reason, REFUSAL_LEDGER);
 	struct refusal no;
 	uint64_t own_id;
@@ -158,7 +158,7 @@ static void test_verbs(void **state)
 	budget_release(o.w.b, own);
 	money_give_up(m, other, other_id);
 	/* Once. */
-	assert_int_equal(money_extend(m, other, 1, 1, &held, &why), -EPERM);
+	assert_int_equal(money_extend(m, other, 1, 1, 0, &held, &why), -EPERM);
 	money_count_refusal(m, o.account);
 	money_refusal(m, "bot", "p", "m", &why, T0 * S);
 	assert_false(lost);

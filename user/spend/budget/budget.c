@@ -345,12 +345,14 @@ static int extend(struct budget *b, struct gate_hold *h, nanousd at_least, nanou
 	return 0;
 }
 
-int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why)
+int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wish, int64_t now_ns, nanousd *ret_amount,
+		  struct refusal *ret_why)
 {
 	(void)pthread_mutex_lock(&b->lock);
 	struct gate_hold *h = slot_get(b, slot);
 
 	ASSERT(slot_is_open(h));
+	roll_chain(b, h->account, budget_now(b, now_ns) / NS_PER_S);
 	int error = extend(b, h, at_least, wish < at_least ? at_least : wish, ret_why);
 
 	if (error == 0)

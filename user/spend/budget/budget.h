@@ -158,9 +158,10 @@ int budget_hold(struct budget *b, const struct hold_request *r, uint32_t *ret_sl
 /*
  * Rolling holds: raises the hold (HELD or SENT) to `wish`, or to as much of it as fits if that is >= at_least; *ret_amount is the new
  * whole. Never lowers. Counts in the window instances in which the call began, also when they are over by now: their limit holds for it
- * still. -EDQUOT: not even at_least fits, nothing changed, *ret_why as budget_hold.
+ * still, as it is at now_ns: without a raise that has ended. -EDQUOT: not even at_least fits, nothing changed, *ret_why as budget_hold.
  */
-int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wish, nanousd *ret_amount, struct refusal *ret_why);
+int budget_extend(struct budget *b, uint32_t slot, nanousd at_least, nanousd wish, int64_t now_ns, nanousd *ret_amount,
+		  struct refusal *ret_why);
 /* What one more hold of this account could be at most right now (rules on money included); for clamp. >= 0. */
 nanousd budget_afford(struct budget *b, uint32_t account, const char *model, int64_t now_ns);
 /* Is `account` that one, or below it? */

@@ -86,7 +86,7 @@ static void test_goes_on(void **state)
 	nanousd now;
 	struct refusal why;
 
-	assert_int_equal(budget_extend(w.b, slots[1], 300, 300, &now, &why), 0);
+	assert_int_equal(budget_extend(w.b, slots[1], 300, 300, 0, &now, &why), 0);
 	assert_int_equal(budget_charge(w.b, slots[1], 250, false), 0);
 	assert_int_equal(budget_charge(w.b, slots[1], 999, false), 0);
 	budget_release(w.b, slots[0]);

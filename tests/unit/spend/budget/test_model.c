@@ -216,7 +216,7 @@ static void act_extend(struct model *m)
 	nanousd at_least = c->amount + pick(m, 20) - 3, wish = at_least + pick(m, 40), got = -1;
 	nanousd most = room(m, c->who, c->start_ns, c->amount), want = wish < most ? wish : most;
 	struct refusal why = { 0 };
-	int r = budget_extend(m->w.b, c->slot, at_least, wish, &got, &why);
+	int r = budget_extend(m->w.b, c->slot, at_least, wish, 0, &got, &why);
 
 	want = want < c->amount ? c->amount : want;
 	if (m->moves && is_over_somewhere(m, c)) {

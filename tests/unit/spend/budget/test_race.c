@@ -45,7 +45,7 @@ static void extend(struct race *r, uint32_t slot, unsigned *rnd)
 	nanousd was = r->w.holds[slot].amount_nanousd, at_least = was + 1 + rand_r(rnd) % 30, wish = at_least + rand_r(rnd) % 50, got = -1;
 	struct refusal why;
 
-	if (budget_extend(r->w.b, slot, at_least, wish, &got, &why) < 0) {
+	if (budget_extend(r->w.b, slot, at_least, wish, 0, &got, &why) < 0) {
 		assert_int_equal(r->w.holds[slot].amount_nanousd, was);
 		assert_int_equal(why.needed, at_least);
 		atomic_fetch_add(&r->stopped, 1);

@@ -63,7 +63,7 @@ static int extend(struct world *w, uint32_t slot, nanousd at_least, nanousd wish
 {
 	struct refusal why;
 
-	return budget_extend(w->b, slot, at_least, wish, ret, &why);
+	return budget_extend(w->b, slot, at_least, wish, 0, ret, &why);
 }
 
 /* ---- calendars */
@@ -342,6 +342,31 @@ static void a_raise_ends_by_itself(void **state)
 	world_done(w);
 }
 
+/* A stream that began while it lasted: what it may hold goes by the limit as it is when it asks, whoever looked last. */
+static void a_raise_that_ended_is_nothing_to_extend_into(void **state)
+{
+	struct world *w = fresh();
+	struct account_spec s = spec_of("bot", "", 100, -1);
+	uint32_t slot;
+	nanousd got = 0;
+	struct refusal why;
+
+	(void)state;
+	s.raise[WINDOW_DAY] = 50;
+	s.raise_until_s = T0 + 600;
+	uint32_t bot = put(w, &s, T0);
+
+	budget_open(w->b);
+	assert_int_equal(world_hold(w, bot, 90, T0, &slot, NULL), 0);
+	assert_int_equal(budget_extend(w->b, slot, 110, 120, (T0 + 599) * S, &got, &why), 0);
+	assert_int_equal(got, 120);
+	assert_int_equal(budget_extend(w->b, slot, 121, 150, (T0 + 600) * S, &got, &why), -EDQUOT);
+	assert_int_equal(why.limit, 100);
+	assert_int_equal(w->holds[slot].amount_nanousd, 120);
+	world_check(w);
+	world_done(w);
+}
+
 static void raises_at_the_edges(void **state)
 {
 	struct world *w = fresh();
@@ -404,14 +429,14 @@ static void a_hold_grows_as_far_as_it_fits(void **state)
 	assert_int_equal(extend(w, slot, 50, 500, &got), 0); /* org has 70 for it */
 	assert_int_equal(got, 70);
 	got = -7;
-	assert_int_equal(budget_extend(w->b, slot, 71, 500, &got, &why), -EDQUOT);
+	assert_int_equal(budget_extend(w->b, slot, 71, 500, 0, &got, &why), -EDQUOT);
 	assert_int_equal(got, -7);
 	assert_string_equal(why.account, "org");
 	assert_int_equal(why.reason, REFUSAL_BUDGET_HELD);
 	assert_int_equal(why.held, 30); /* of others */
 	assert_int_equal(why.needed, 71);
 	assert_int_equal(w->holds[slot].amount_nanousd, 70);
-	assert_int_equal(budget_extend(w->b, slot, 81, 81, &got, &why), -EDQUOT);
+	assert_int_equal(budget_extend(w->b, slot, 81, 81, 0, &got, &why), -EDQUOT);
 	assert_string_equal(why.account, "bot"); /* used up before merely held */
 	assert_int_equal(why.reason, REFUSAL_BUDGET);
 	budget_release(w->b, other);
@@ -474,7 +499,7 @@ static void a_call_grows_in_the_window_it_began_in(void **state)
 	assert_int_equal(world_window(w, a, WINDOW_DAY, midnight).held, 90);
 	assert_int_equal(world_window(w, a, WINDOW_TOTAL, midnight).held, 120);
 	world_check(w);
-	assert_int_equal(budget_extend(w->b, old, 51, 51, &got, &why), -EDQUOT);
+	assert_int_equal(budget_extend(w->b, old, 51, 51, 0, &got, &why), -EDQUOT);
 	assert_int_equal(why.window, WINDOW_DAY);
 	assert_int_equal(why.spent, 50);
 	assert_int_equal(why.reset_s, midnight);
@@ -716,6 +741,7 @@ int main(void)
 		cmocka_unit_test(another_zone_while_no_daemon_ran_opens_nothing_early_either),
 		cmocka_unit_test(absurd_claims_of_an_old_row_are_not_believed),
 		cmocka_unit_test(a_raise_ends_by_itself),
+		cmocka_unit_test(a_raise_that_ended_is_nothing_to_extend_into),
 		cmocka_unit_test(raises_at_the_edges),
 		cmocka_unit_test(a_hold_grows_as_far_as_it_fits),
 		cmocka_unit_test(a_limit_that_was_cut_stops_growth_but_takes_nothing),

@@ -105,14 +105,14 @@ static void per_call(void **state)
 	/* It cannot grow past that either. */
 	nanousd amount = 0;
 
-	assert_int_equal(budget_extend(w.b, slot, 500000001, 600000000, &amount, &why), -EDQUOT);
+	assert_int_equal(budget_extend(w.b, slot, 500000001, 600000000, 0, &amount, &why), -EDQUOT);
 	assert_int_equal(why.reason, REFUSAL_RULE);
 	assert_string_equal(why.rule, "per_call");
 	assert_string_equal(why.account, "bot");
 	assert_int_equal(amount, 0);
 	charge_slot(&w, slot, 1);
 	slot = ask_slot(&w, CALL(bot, .amount = 100));
-	assert_int_equal(budget_extend(w.b, slot, 200, 600000000, &amount, &why), 0);
+	assert_int_equal(budget_extend(w.b, slot, 200, 600000000, 0, &amount, &why), 0);
 	assert_int_equal(amount, 500000000);
 	world_check(&w);
 	budget_release(w.b, slot);

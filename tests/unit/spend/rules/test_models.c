@@ -75,11 +75,11 @@ static void a_call_grows_in_the_hour_it_began_in(void **state)
 	uint32_t slot = ask_slot(&w, CALL(bot, .amount = 30)), other = ask_slot(&w, CALL(bot, .amount = 40));
 	uint32_t now = ask_slot(&w, CALL(bot, .at_s = 3600, .amount = 90));
 
-	assert_int_equal(budget_extend(w.b, slot, 61, 80, &amount, &why), -EDQUOT);
+	assert_int_equal(budget_extend(w.b, slot, 61, 80, 0, &amount, &why), -EDQUOT);
 	assert_int_equal(why.reason, REFUSAL_BUDGET_HELD);
 	assert_string_equal(why.rule, "model_limit");
 	assert_int_equal(why.held, 40);
-	assert_int_equal(budget_extend(w.b, slot, 31, 80, &amount, &why), 0);
+	assert_int_equal(budget_extend(w.b, slot, 31, 80, 0, &amount, &why), 0);
 	assert_int_equal(amount, 60);
 	world_check(&w);
 	(void)ask_refused(&w, CALL(bot, .at_s = 3600, .amount = 11), RULE_MODEL_LIMIT, "bot");
@@ -146,7 +146,7 @@ static void a_limit_that_is_younger_than_the_call(void **state)
 	budget_release(w.b, ask_slot(&w, CALL(bot, .at_s = 3600)));
 	(void)set_rules(&w, "bot", "", -1, &r);
 	world_check(&w);
-	assert_int_equal(budget_extend(w.b, slot, 60, 60, &amount, &why), 0);
+	assert_int_equal(budget_extend(w.b, slot, 60, 60, 0, &amount, &why), 0);
 	world_check(&w);
 	charge_slot(&w, slot, 60);
 	assert_int_equal(model_window(&w, bot, 0, WINDOW_HOUR, 3600).spent, 0);
@@ -289,7 +289,7 @@ static void grow_one(struct slow *s)
 	if (!c)
 		return;
 	nanousd at_least = c->held + (nanousd)below(200), wish = at_least + (nanousd)below(200), room = slow_room(s, c);
-	int r = budget_extend(s->w.b, c->slot, at_least, wish, &amount, &why);
+	int r = budget_extend(s->w.b, c->slot, at_least, wish, 0, &amount, &why);
 
 	if (room < at_least && c->held < at_least) {
 		assert_int_equal(r, -EDQUOT);
