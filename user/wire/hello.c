@@ -375,8 +375,8 @@ static enum hello_kind match_ssl2(const unsigned char *p, size_t n, struct err *
 }
 
 /*
- * Records that are no handshake, or of another version, before the hello: a server may skip a warning alert (OpenSSL and BoringSSL
- * do) and take any version below 0x1000 (Go does), and then read a name that we have not seen.
+ * Records that are no handshake, or of another version, before the hello: Go's server skips warning alerts and takes any version below
+ * 0x1000, both seen to end in a handshake for the name that follows, which we would not have read. (OpenSSL 3.0 takes neither.)
  */
 static enum hello_kind match_record(const unsigned char *p, size_t n, struct hello *ret, struct err *e)
 {
