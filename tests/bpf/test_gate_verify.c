@@ -182,8 +182,10 @@ static void costs_little(void **unused)
 	double us = ((double)(t1.tv_sec - t0.tv_sec) * 1e9 + (double)(t1.tv_nsec - t0.tv_nsec)) / 1e3 / ROUNDS;
 
 	print_message("one look costs %.1f us of CPU\n", us);
-	/* Ten times what it is on a quiet machine. */
-	assert_true(us < 1000);
+	/* Ten times what it is on a quiet machine. An emulated one is slower still (tests/kernels). */
+	const char *slower = getenv("PURSE_PATIENCE");
+
+	assert_true(us < 1000.0 * (slower ? atoi(slower) : 1));
 }
 
 static int setup(void **unused)

@@ -1,21 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The gate's tests on other kernels: boots each under plain emulation with an initramfs of busybox and the test programs that are built,
-# and fails if one of them fails. Kernels are Debian's cloud images, fetched by apt once into $PURSE_BUILD/kernels.
+# No way round, on other kernels: boots each under plain emulation (root.sh says into what) and runs there the gate's own test programs
+# (tests/bpf, the verifier's cost among them) and tests/bypass: the real pursed, agents, and a provider that must not see what purse did not
+# send. Kernels are Debian's cloud images, fetched by apt once into $PURSE_BUILD/kernels; they have lsm_cgroup, so the
+# families of sockets that only it sees are refused there in earnest.
 #
-#   tests/kernels/run.sh [6.1] [6.12]      default: both
+#   tests/kernels/run.sh [short] [6.1] [6.12]      short: of tests/bypass the table of ways alone; default: both kernels
 #
-# Ends with the line "N passed, N failed, N skipped".
+#   PURSE_KERNEL_ARGS     more of the kernel's command line          PURSE_KERNEL_TIMEOUT   seconds for one kernel
+#   PURSE_PROGRAMS        which of the programs: test_gate* ("" = none)
+#   PURSE_BYPASS          what pytest is told to run instead of tests/bypass ("" = nothing)
+#
+# Emulation is some 15 times slower than the machine: PURSE_PATIENCE (tests/lib/world.py) makes deadlines longer there. Ends with the
+# line "N passed, N failed, N skipped": each program counts as one, and so does each test of tests/bypass.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-build=${PURSE_BUILD:-$here/../../build}
+build=$(realpath "${PURSE_BUILD:-$here/../../build}")
 kernels=$build/kernels
-patience=${PURSE_KERNEL_TIMEOUT:-900}
+factor=${PURSE_PATIENCE:-8}
+programs=${PURSE_PROGRAMS-test_*}
+bypass=${PURSE_BYPASS-tests/bypass}
+[ "${1:-}" != short ] || { bypass=tests/bypass/test_ways.py; shift; }
+limit=${PURSE_KERNEL_TIMEOUT:-1800}
 passed=0 failed=0 skipped=0
 # What the tests want beside what is built in: sock_diag's parts, and the socket families that an agent must not get.
-modules="inet_diag tcp_diag udp_diag raw_diag sctp dccp dccp_ipv4 smc tipc vsock l2tp_core l2tp_ip tun kcm rds libcrc32c ip6_udp_tunnel udp_tunnel"
+modules="inet_diag tcp_diag udp_diag raw_diag sctp dccp dccp_ipv4 ib_core smc tipc vsock l2tp_core l2tp_ip tun kcm rds libcrc32c ip6_udp_tunnel udp_tunnel"
 
 note() { echo "kernels: $*" >&2; }
+
+PATH=$PATH:/sbin:/usr/sbin
+# shellcheck source=tests/kernels/root.sh
+. "$here/root.sh"
 
 # The newest image of a series, as a package name.
 package_of() {
@@ -34,81 +49,55 @@ fetch() { # series -> prints the folder with boot/ and lib/
 	echo "$dir"
 }
 
-# A file and every library that it is linked with.
-put_program() { # from to-dir root
-	cp "$1" "$3/$2/" || return 1
-	ldd "$1" 2>/dev/null | grep -o '/[^ ]*' | while read -r lib; do
-		mkdir -p "$3$(dirname "$lib")" && cp -Lu "$lib" "$3$lib"
-	done
-}
-
-make_initramfs() { # kernel-dir out
-	local dir=$1 out=$2 root found
-	root=$(mktemp -d) || return 1
-	mkdir -p "$root"/{bin,tests,modules,usr/bin}
-	cp "$(command -v busybox)" "$root/bin/busybox" && cp "$here/guest-init.sh" "$root/init" && chmod 755 "$root/init"
-	for t in "$build"/tests/bpf/test_* "$build"/tests/unit/kern/test_*; do
-		[ -x "$t" ] && [ "${t%.d}" = "$t" ] && [ "${t%.o}" = "$t" ] && put_program "$t" tests "$root"
-	done
-	[ -x /usr/sbin/bpftool ] && mkdir -p "$root/usr/sbin" && put_program /usr/sbin/bpftool usr/sbin "$root"
-	for m in $modules; do
-		found=$(find "$dir/lib/modules" -name "$m.ko" -o -name "$m.ko.xz" | head -1)
-		case $found in
-		*.xz) xz -dc "$found" >"$root/modules/$m.ko" ;;
-		?*) cp "$found" "$root/modules/" ;;
-		esac
-	done
-	order_modules "$root/modules"
-	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$out"
-	rm -rf "$root"
-}
-
-# insmod knows no dependencies: names get a number, dependencies first.
-order_modules() { # folder
-	local dep n=10 line m
-	dep=$(mktemp)
-	for m in "$1"/*.ko; do
-		m=$(basename "$m" .ko)
-		echo "$m $m"
-		grep -ao -m1 'depends=[a-z0-9_,]*' "$1/$m.ko" | cut -d= -f2 | tr ',' '\n' | while read -r line; do
-			[ -n "$line" ] && [ -e "$1/$line.ko" ] && echo "$line $m"
-		done
-	done | tsort 2>/dev/null >"$dep"
-	while read -r m; do
-		mv "$1/$m.ko" "$1/$n-$m.ko" && n=$((n + 1))
-	done <"$dep"
-	rm -f "$dep"
-}
-
-boot() { # series
-	local series=$1 dir log vmlinuz
-	dir=$(fetch "$series") || { note "Linux $series: skipped: its image cannot be fetched"; skipped=$((skipped + 1)); return; }
-	vmlinuz=$(ls "$dir"/boot/vmlinuz-* | head -1)
-	log=$build/kernels/$series.log
-	make_initramfs "$dir" "$kernels/$series.initramfs" || { failed=$((failed + 1)); return; }
-	note "Linux $series: booting (log: $log)"
-	timeout --foreground "$patience" qemu-system-x86_64 -machine q35,accel=tcg -cpu max -m 1536 -smp 2 -nographic -no-reboot -net none \
-		-kernel "$vmlinuz" -initrd "$kernels/$series.initramfs" -append "console=ttyS0 quiet panic=-1 ${PURSE_KERNEL_ARGS:-}" \
-		</dev/null 2>&1 | tr -d '\r' >"$log"
+# What the guest said on its console, for people and for the counts.
+report() { # series log
+	local series=$1 log=$2 p f s
 	if ! grep -q '^kernel-test: end' "$log"; then
 		note "Linux $series: did not come to its end; the log's last lines:"
 		tail -5 "$log" >&2
 		failed=$((failed + 1))
 	fi
-	grep -aE '^(kernel-test: (kernel|module|test_)|verifier-cost )' "$log" | sed "s/^kernel-test:/Linux $series:/; s/^verifier-cost [0-9.]* /Linux $series:   verifier cost of /"
-	grep -a -A20 'FAILED' "$log" | grep -av '^kernel-test' | head -40
+	grep -aE '^(kernel-test: (kernel|module|test_|bypass:)|verifier-cost |(FAILED|ERROR|SKIPPED) .*tests/bypass)' "$log" |
+		sed -E "s/^kernel-test:/Linux $series:/; s/^verifier-cost [0-9.]* /Linux $series:   verifier cost of /; s/^(FAILED|ERROR|SKIPPED) /Linux $series:   \1 /"
+	grep -a -A20 '^kernel-test: test_.*: FAILED' "$log" | grep -av '^kernel-test' | head -40
+	sed -n '/^=* FAILURES =*$/,/^=* slowest/p; /^=* ERRORS =*$/,/^=* slowest/p' "$log" | head -60
 	passed=$((passed + $(grep -acE '^kernel-test: test_.*: ok' "$log")))
 	failed=$((failed + $(grep -acE '^kernel-test: test_.*: FAILED' "$log")))
 	skipped=$((skipped + $(grep -acE '^kernel-test: test_.*: skipped' "$log")))
+	read -r p f s < <(sed -nE 's/^kernel-test: bypass: ([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped.*/\1 \2 \3/p' "$log"; echo 0 0 0)
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+boot() { # series
+	local series=$1 dir log vmlinuz begin=$SECONDS
+	dir=$(fetch "$series") || { note "Linux $series: skipped: its image cannot be fetched"; skipped=$((skipped + 1)); return; }
+	vmlinuz=$(ls "$dir"/boot/vmlinuz-* | head -1)
+	log=$kernels/$series.log
+	make_modules "$dir" "$kernels/modules.cpio" && cat "$kernels/root.cpio" "$kernels/modules.cpio" >"$kernels/$series.initramfs" || { failed=$((failed + 1)); return; }
+	note "Linux $series: booting (log: $log)"
+	timeout --foreground "$limit" qemu-system-x86_64 -machine q35,accel=tcg,usb=off -cpu max -m 3072 -smp 2 -nographic -no-reboot -net none \
+		-kernel "$vmlinuz" -initrd "$kernels/$series.initramfs" -append "console=ttyS0 quiet panic=-1 ${PURSE_KERNEL_ARGS:-}" \
+		</dev/null 2>&1 | sed -u 's/\r$//' >"$log"
+	rm -f "$kernels/$series.initramfs"
+	report "$series" "$log"
+	note "Linux $series: took $((SECONDS - begin)) s"
 }
 
 for tool in qemu-system-x86_64 busybox cpio xz tsort; do
-	command -v "$tool" >/dev/null || PATH=$PATH:/sbin:/usr/sbin command -v "$tool" >/dev/null || { note "$tool is missing: run deploy/install-deps.sh kernels"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
+	command -v "$tool" >/dev/null || { note "$tool is missing: run deploy/install-deps.sh kernels"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 done
-PATH=$PATH:/sbin:/usr/sbin
+if [ -n "$bypass" ] && [ ! -x "$build/venv/bin/python" ]; then
+	note "tests/bypass: skipped: there is no $build/venv with pytest (tests/run.sh kernels makes it)"
+	bypass='' skipped=1
+fi
 mkdir -p "$kernels"
-for series in "${@:-6.1 6.12}"; do
-	for s in $series; do boot "$s"; done
-done
+if make_root "$kernels/root.cpio"; then
+	for series in "${@:-6.1 6.12}"; do
+		for s in $series; do boot "$s"; done
+	done
+else
+	failed=1
+fi
+rm -f "$kernels/root.cpio" "$kernels/modules.cpio"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
