@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static void pin_path(const char *kind, const char *name, char ret[256])
@@ -168,6 +169,29 @@ static void agent_that_is_gone_is_no_fault(void **unused)
 	assert_int_equal(gate_verify(rig.g, NULL), 0);
 }
 
+/* A daemon that is out of descriptors is not told that its gate is gone; what is really gone it sees. */
+static void without_descriptors(void **unused)
+{
+	struct rlimit was, none;
+	char path[256];
+	int r[3];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r[0] = gate_verify(rig.g, NULL);
+	r[1] = gate_verify(rig.g, NULL);
+	pin_path("links", "gate_egress", path);
+	(void)unlink(path);
+	r[2] = gate_verify(rig.g, NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(r[0], 0);
+	assert_int_equal(r[1], 0);
+	assert_int_equal(r[2], -ENOLINK);
+	expect_seen_and_repaired("gate_egress is gone");
+}
+
 /* ---- the price, once a second */
 
 static void costs_little(void **unused)
@@ -204,6 +228,7 @@ int main(void)
 		FRESH(row_is_put_back),
 		FRESH(agent_outside_is_seen),
 		FRESH(agent_that_is_gone_is_no_fault),
+		FRESH(without_descriptors),
 		FRESH(costs_little),
 	};
 	const char *obstacle = rig_obstacle();

@@ -77,3 +77,18 @@ def test_an_agent_where_the_gate_is_not(world):
     worlds.run(BPFTOOL, "map", "delete", "pinned", map_pin(world, "agents"), "key", *key)
     wait_for("nobody to be outside", lambda: ready(world), 10)
     world.assert_exact()
+
+
+def test_the_port_is_nobody_elses_choice_and_stays_the_same(world):
+    """A crash, and a start: the same port, one that the kernel gives to nobody who asks for any."""
+    inside = ["nsenter", f"--net={worlds.NETNS / world.name}", "cat", "/proc/sys/net/ipv4/ip_local_port_range"]
+    first, last = (int(n) for n in worlds.run(*inside).stdout.split())
+    ports = lambda: [world.purse_json("status")["daemon"][k] for k in ("port4", "port6")]  # noqa: E731
+    before = ports()
+    assert all(1024 <= p < first or p > last for p in before), before
+    assert world.chat()[0] == 200
+    world.kill9()
+    world.start()
+    assert ports() == before
+    assert world.chat()[0] == 200
+    world.assert_exact()

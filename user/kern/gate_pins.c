@@ -99,6 +99,10 @@ int gate_pin_verify(const struct gate *g, int dir, const char *kind, const char 
 	if (st.st_ino == *ino)
 		return 0;
 	CLEANUP_CLOSE int there = bpf_obj_get(path);
+
+	/* The next look will tell. */
+	if (there < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		return 0;
 	uint32_t found = there < 0 ? 0 : pin->id_of(there), ours = pin->id_of(pin->fd);
 
 	if (found == 0 || found != ours)

@@ -20,8 +20,10 @@
 #include <linux/sockios.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "kern/cgroup.h"
 #include "kern/gate_inside.h"
+#include "kern/ports.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 /* Linux 5.14 */
@@ -206,6 +208,29 @@ static int listen_on(int family, uint16_t port, int *ret_fd, uint16_t *ret_port)
 	return 0;
 }
 
+/* `before`: what it was the last time. */
+static int listen_outside(int family, uint16_t before, int *ret_fd, uint16_t *ret_port)
+{
+	struct ports_range range;
+	int r = ports_range(&range);
+
+	if (r == 0 && ports_is_outside(&range, before) && listen_on(family, before, ret_fd, ret_port) == 0)
+		return 0;
+	for (unsigned n = 0; r == 0; n++) {
+		uint16_t port = ports_outside(&range, n);
+
+		if (!port)
+			break;
+		int tried = listen_on(family, port, ret_fd, ret_port);
+
+		if (tried != -EADDRINUSE)
+			return tried;
+	}
+	log_warn("egress", "no port to listen on outside of net.ipv4.ip_local_port_range%s%s: should this daemon crash, an agent can try to get its "
+		 "port; leave some ports out of that range", r < 0 ? ", which cannot be read: " : "", r < 0 ? strerror(-r) : "");
+	return listen_on(family, 0, ret_fd, ret_port);
+}
+
 static int cookie_of(int fd, uint64_t *ret)
 {
 	socklen_t len = sizeof(*ret);
@@ -238,9 +263,13 @@ static int listen_here(bool is_abroad, uint16_t port, struct netns_listener *l)
 		return 0;
 	}
 	if (l->fd4 < 0)
-		l->why4 = -listen_on(AF_INET, port, &l->fd4, &l->port4);
+		l->why4 = -(port ? listen_on(AF_INET, port, &l->fd4, &l->port4) : listen_outside(AF_INET, l->port4, &l->fd4, &l->port4));
+	if (l->fd4 < 0)
+		l->port4 = 0;
 	if (l->fd6 < 0)
-		l->why6 = -listen_on(AF_INET6, port, &l->fd6, &l->port6);
+		l->why6 = -(port ? listen_on(AF_INET6, port, &l->fd6, &l->port6) : listen_outside(AF_INET6, l->port6, &l->fd6, &l->port6));
+	if (l->fd6 < 0)
+		l->port6 = 0;
 	return 0;
 }
 

@@ -51,7 +51,8 @@ struct netns_listener {
 };
 #define NETNS_LISTENER_NONE { .fd4 = -1, .fd6 = -1 }
 /*
- * Listens in the namespace `ns` (-1 = the caller's own) on `port` (0 = the kernel picks); fills in what *l has not yet. A family
+ * Listens in the namespace `ns` (-1 = the caller's own) on `port`; 0 = l->port4 and port6 as they come in if they can be had, else the first that
+ * can, outside of what the kernel chooses from (ports.h). Fills in what *l has not yet. A family
  * that cannot be had there is no error: no ::1, or a loopback device that is down (ENETDOWN; in another namespace only). Negative errno: nothing could be asked there.
  */
 int netns_listen(int ns, uint16_t port, struct netns_listener *l);

@@ -104,9 +104,15 @@ static int listeners_open(struct path *p, struct err *e)
 	if (inherited_own(p))
 		return listeners_take(p, inherited_own(p), e);
 
-	/* Nobody serves what an earlier daemon left; and its port may be the one that we are to take. */
-	gate_clear_listeners(p->env.gate);
+	/* The row of an earlier daemon keeps its port for us until it is ours; then nobody serves what else it left. */
+	l.port4 = gate_state(p->env.gate)->port4;
+	l.port6 = gate_state(p->env.gate)->port6;
 	int r = netns_listen(-1, p->options.listen_port, &l);
+
+	gate_clear_listeners(p->env.gate);
+	/* From us, too, if we have no cgroup of our own. */
+	if (!r && (l.fd4 < 0 || l.fd6 < 0))
+		r = netns_listen(-1, p->options.listen_port, &l);
 	if (r)
 		return err_set(e, -r, "egress: SO_NETNS_COOKIE: %s; Linux 5.14 or newer is needed", strerror(-r));
 	r = add_listening(p, l.fd4, l.cookie);

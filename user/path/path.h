@@ -58,7 +58,7 @@ struct path_options {
 	const struct path_provider *providers; /* index = the `provider` of gate endpoints and hold slots */
 	size_t nproviders;
 	unsigned workers;
-	uint16_t listen_port; /* 0 = the kernel picks */
+	uint16_t listen_port; /* 0 = a free one that the kernel gives to nobody */
 	bool http2;
 	bool refuse_ech; /* of agents, wherever they go; towards LLM addresses it always is */
 	size_t body_max;

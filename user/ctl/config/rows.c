@@ -164,7 +164,7 @@ static const struct config_row top_rows[] = {
 	{ .key = "workers", .type = CONFIG_INT, .offset = AT(workers), .fallback = "2", .min = 1, .max = 64,
 	  .example = "2", .help = "threads" },
 	{ .key = "listen_port", .type = CONFIG_INT, .offset = AT(listen_port), .fallback = "0", .min = 0,
-	  .max = 65535, .example = "0", .help = "on 127.0.0.1 and ::1; 0 = the kernel picks" },
+	  .max = 65535, .example = "0", .help = "on 127.0.0.1 and ::1; 0 = a free one that the kernel gives to nobody" },
 	{ .key = "capture_ports", .type = CONFIG_PORTS, .offset = AT(capture_ports), .fallback = "[443]",
 	  .max = GATE_PORTS_MAX, .example = "443", .help = "TCP ports that agents' connections are taken from" },
 	{ .key = "ech", .type = CONFIG_WORD, .offset = AT(ech), .fallback = "refuse", .words = ech_words, .example = "refuse",
