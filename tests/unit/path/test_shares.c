@@ -31,7 +31,7 @@ static uint64_t fill(struct share *a)
 {
 	uint64_t n = 0;
 
-	while (share_take(a, SHARE_CONNECTIONS, 1))
+	while (n < 100000 && share_take(a, SHARE_CONNECTIONS, 1))
 		n++;
 	return n;
 }
