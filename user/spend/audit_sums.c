@@ -150,7 +150,7 @@ static bool add_cut_hour(void *ctx, struct str key, void *value)
 
 	(void)value;
 	memcpy(&hour_s, key.p, sizeof(hour_s));
-	c->error = ledger_view_calls(c->a->view, hour_s, hour_s + HOUR_S, add_call, c->a);
+	c->error = ledger_view_calls(c->a->view, NULL, hour_s, hour_s + HOUR_S, add_call, c->a);
 	return c->error == 0;
 }
 
@@ -162,7 +162,7 @@ static int add_ledger(struct audit *a)
 	if (r == 0)
 		r = places_read(a->view, &a->places);
 	if (r == 0)
-		r = ledger_view_hours(a->view, add_hour, a);
+		r = ledger_view_hours(a->view, NULL, add_hour, a);
 	if (r == 0)
 		map_each(a->cut_hours, add_cut_hour, &cuts);
 	map_free(a->cut_hours, NULL);

@@ -304,7 +304,7 @@ static int restore_gone(struct budget *b, struct ledger *l, struct ledger_view *
 			struct err *e)
 {
 	struct gone g = { .b = b, .l = l, .places = places, .e = e };
-	int r = ledger_view_hours(v, gone_hour, &g);
+	int r = ledger_view_hours(v, NULL, gone_hour, &g);
 
 	if (r < 0)
 		return err_set(e, -r, "ledger: what removed accounts spent cannot be read: %s; see `purse audit`", strerror(-r));

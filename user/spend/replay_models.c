@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * replay_models.c: what was spent under limits on models, piece by piece: hours of the ledger as wholes, and where a window begins or ends
- * within one, its calls one by one. And windows that an account left in doubt when it moved below another calendar.
+ * within one, its calls one by one. While calls run only the hours of the accounts concerned are read: the main loop waits for it.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ struct telling {
 	const struct places *places;
 	uint32_t below;     /* only accounts there; 0 = all */
 	struct map *ragged; /* by key -> struct ragged */
-	struct map *hours;  /* by begin -> struct ragged, any one of it */
+	struct map *hours;  /* by begin and account -> struct ragged, any one of it */
 	int error;
 	/* Whose hours come: they come account by account. */
 	char name[GATE_NAME_MAX];
@@ -74,7 +75,7 @@ static void keep_ragged(struct telling *t, const struct ledger_hour *h, const st
 		t->error = -ENOMEM;
 		return;
 	}
-	if (map_put(t->hours, BYTES_OF(&r->key.at_s), r, NULL) < 0)
+	if (map_put(t->hours, (struct str){ (const char *)&r->key, offsetof(struct ragged_key, provider) }, r, NULL) < 0)
 		t->error = -ENOMEM;
 }
 
@@ -122,16 +123,51 @@ static bool tell_ragged(void *ctx, struct str key, void *value)
 	struct one_hour hour = { t, r->piece.at_s };
 
 	(void)key;
-	t->error = ledger_view_calls(t->v, hour.at_s, hour.at_s + r->piece.length_s, tell_call, &hour);
+	t->error = ledger_view_calls(t->v, r->key.account, hour.at_s, hour.at_s + r->piece.length_s, tell_call, &hour);
 	return t->error == 0;
+}
+
+static void tell_account(struct telling *t, const char *name)
+{
+	int r = t->error ? t->error : ledger_view_hours(t->v, name, tell_hour, t);
+
+	if (r < 0)
+		t->error = r;
+}
+
+static void tell_gone(void *ctx, const char *account, const char *parent)
+{
+	struct telling *t = ctx;
+	uint32_t at = budget_find(t->b, account) ? 0 : places_living(t->places, account, lives, t->b, NULL, NULL);
+
+	(void)parent;
+	if (at && budget_is_below(t->b, at, t->below))
+		tell_account(t, account);
+}
+
+/* The accounts that live there, then those that are gone from there. */
+static int tell_below(struct telling *t)
+{
+	uint32_t end = (uint32_t)budget_accounts_end(t->b);
+
+	for (uint32_t i = 1; i < end; i++) {
+		struct account_view v;
+
+		if (budget_view(t->b, i, 0, &v) == 0 && budget_is_below(t->b, i, t->below))
+			tell_account(t, v.name);
+	}
+	places_each(t->places, tell_gone, t);
+	return t->error;
 }
 
 static int tell(struct telling *t)
 {
+	int r = -ENOMEM;
+
 	t->ragged = map_new();
 	t->hours = map_new();
-	int r = t->ragged && t->hours ? ledger_view_hours(t->v, tell_hour, t) : -ENOMEM;
-
+	if (t->ragged && t->hours)
+		r = t->below ? tell_below(t) : ledger_view_hours(t->v, NULL, tell_hour, t);
 	if (r == 0 && t->error == 0)
 		map_each(t->hours, tell_ragged, t);
 	map_free(t->hours, NULL);

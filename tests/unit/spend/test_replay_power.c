@@ -425,6 +425,55 @@ static void the_audit_sees_holds_without_a_slot(void **state)
 	machine_done(&m);
 }
 
+struct tale {
+	size_t mine, others;
+};
+
+static void on_hour(void *ctx, const struct ledger_hour *h)
+{
+	struct tale *t = ctx;
+
+	(*(strcmp(h->account, "bot") == 0 ? &t->mine : &t->others))++;
+}
+
+static void on_call(void *ctx, const struct ledger_call *c)
+{
+	struct tale *t = ctx;
+
+	(*(strcmp(c->account, "bot") == 0 ? &t->mine : &t->others))++;
+}
+
+/* While calls run the ledger is asked for the accounts concerned, not for everybody's history. */
+static void one_account_is_read_by_itself(void **state)
+{
+	struct machine m;
+	struct ledger_view *v;
+	struct tale hours = { 0 }, all = { 0 }, some = { 0 }, every = { 0 };
+
+	machine_init(&m);
+	(void)add(&m, "bot", "", "", 0);
+	(void)add(&m, "cat", "", "", 0);
+	(void)start(&m, T0);
+	for (int i = 0; i < 6; i++) {
+		struct one o = hold(&m, i % 3 ? "cat" : "bot", "m", 10, T0 + i * 3600);
+
+		end(&m, &o, 5);
+		step(&m);
+	}
+	assert_int_equal(ledger_view_open(m.l, &v, NULL), 0);
+	assert_int_equal(ledger_view_begin(v), 0);
+	assert_int_equal(ledger_view_hours(v, "bot", on_hour, &hours), 0);
+	assert_int_equal(ledger_view_hours(v, NULL, on_hour, &all), 0);
+	assert_int_equal(ledger_view_calls(v, "bot", T0, T0 + 4 * 3600, on_call, &some), 0);
+	assert_int_equal(ledger_view_calls(v, NULL, T0, T0 + 4 * 3600, on_call, &every), 0);
+	ledger_view_close(v);
+	assert_true(hours.mine == 2 && hours.others == 0);
+	assert_true(all.mine == 2 && all.others == 4);
+	assert_true(some.mine == 2 && some.others == 0);
+	assert_true(every.mine == 2 && every.others == 2);
+	machine_done(&m);
+}
+
 #define THREADS 4
 #define EACH 3000
 
@@ -567,6 +616,7 @@ int main(void)
 		cmocka_unit_test(what_is_given_up_keeps_its_slot_until_it_is_forgotten),
 		cmocka_unit_test(what_was_given_up_is_not_charged_after_a_kill),
 		cmocka_unit_test(what_was_given_up_is_not_kept),
+		cmocka_unit_test(one_account_is_read_by_itself),
 		cmocka_unit_test(after_a_kill_the_slots_decide),
 		cmocka_unit_test(the_audit_sees_holds_without_a_slot),
 		cmocka_unit_test(many_threads_at_once),

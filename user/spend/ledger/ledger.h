@@ -157,7 +157,7 @@ int ledger_view_begin(struct ledger_view *v);
 void ledger_view_close(struct ledger_view *v); /* NULL ok */
 /*
  * Every hour in which an account spent something, by model: accounts in order, then by time. What was pruned comes as one piece a day.
- * at_s: begin of the hour or day, length_s how long it is.
+ * at_s: begin of the hour or day, length_s how long it is. of: only that account itself; NULL = all.
  */
 struct ledger_hour {
 	const char *account, *provider, *model; /* model as asked */
@@ -165,9 +165,10 @@ struct ledger_hour {
 	nanousd cost;
 	uint64_t calls;
 };
-int ledger_view_hours(struct ledger_view *v, void (*fn)(void *ctx, const struct ledger_hour *), void *ctx);
+int ledger_view_hours(struct ledger_view *v, const char *of, void (*fn)(void *ctx, const struct ledger_hour *), void *ctx);
 /* The calls that started in [from_s, to_s), in no particular order: the ragged ends of windows that begin within an hour. */
-int ledger_view_calls(struct ledger_view *v, int64_t from_s, int64_t to_s, void (*fn)(void *ctx, const struct ledger_call *), void *ctx);
+int ledger_view_calls(struct ledger_view *v, const char *of, int64_t from_s, int64_t to_s,
+		      void (*fn)(void *ctx, const struct ledger_call *), void *ctx);
 /* The holds that are written ahead. */
 int ledger_view_holds(struct ledger_view *v, void (*fn)(void *ctx, const struct ledger_hold *), void *ctx);
 int ledger_view_places(struct ledger_view *v, void (*fn)(void *ctx, const struct ledger_place *), void *ctx);

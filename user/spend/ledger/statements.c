@@ -119,7 +119,12 @@ const char *const ledger_statements[DB_STMT_COUNT] = {
 	[DB_HOURS] = "SELECT account, hour_s, 3600, provider, model, sum(cost_nanousd), sum(calls) FROM hours GROUP BY 1, 2, 4, 5"
 		     " UNION ALL SELECT account, day_s, 86400, provider, model, sum(cost_nanousd), sum(calls) FROM days GROUP BY 1, 2, 4, 5"
 		     " ORDER BY 1, 2, 3",
+	[DB_HOURS_OF] = "SELECT account, hour_s, 3600, provider, model, sum(cost_nanousd), sum(calls) FROM hours WHERE account = ?1 GROUP BY 1, 2, 4, 5"
+			" UNION ALL SELECT account, day_s, 86400, provider, model, sum(cost_nanousd), sum(calls) FROM days WHERE account = ?1"
+			" GROUP BY 1, 2, 4, 5 ORDER BY 1, 2, 3",
 	[DB_CALLS_BETWEEN] = "SELECT " CALL_COLUMNS " FROM calls WHERE started_ns >= ?1 AND started_ns < ?2",
+	[DB_CALLS_OF_BETWEEN] = "SELECT " CALL_COLUMNS " FROM calls INDEXED BY calls_by_account WHERE account = ?3 AND started_ns >= ?1"
+				" AND started_ns < ?2",
 	[DB_HOLDS] = "SELECT " HOLD_COLUMNS " FROM open_calls ORDER BY call_id",
 	[DB_PLACES] = "SELECT account, parent FROM places",
 	[DB_ACCOUNTS] = "SELECT name, parent, hour, day, week, month, total, floor_nanousd, paused, zone, reset_minute, raise_hour, raise_day,"

@@ -49,42 +49,46 @@ void ledger_view_close(struct ledger_view *v)
 	free(v);
 }
 
-int ledger_view_hours(struct ledger_view *v, void (*fn)(void *ctx, const struct ledger_hour *), void *ctx)
+int ledger_view_hours(struct ledger_view *v, const char *of, void (*fn)(void *ctx, const struct ledger_hour *), void *ctx)
 {
-	int r = db_start(v->db, DB_HOURS, NULL, 0);
+	const enum ledger_stmt s = of ? DB_HOURS_OF : DB_HOURS;
+	const struct db_value values[] = { DB_T(of) };
+	int r = db_start(v->db, s, values, of ? 1 : 0);
 
 	if (r < 0)
 		return r;
-	while ((r = db_next(v->db, DB_HOURS)) == 1) {
+	while ((r = db_next(v->db, s)) == 1) {
 		char account[GATE_NAME_MAX], provider[32], model[GATE_MODEL_MAX];
 		const struct ledger_hour hour = {
-			.account = account, .at_s = db_i64(v->db, DB_HOURS, 1), .length_s = db_i64(v->db, DB_HOURS, 2),
-			.provider = provider, .model = model, .cost = db_i64(v->db, DB_HOURS, 5), .calls = (uint64_t)db_i64(v->db, DB_HOURS, 6),
+			.account = account, .at_s = db_i64(v->db, s, 1), .length_s = db_i64(v->db, s, 2),
+			.provider = provider, .model = model, .cost = db_i64(v->db, s, 5), .calls = (uint64_t)db_i64(v->db, s, 6),
 		};
 
-		db_text(v->db, DB_HOURS, 0, account, sizeof(account));
-		db_text(v->db, DB_HOURS, 3, provider, sizeof(provider));
-		db_text(v->db, DB_HOURS, 4, model, sizeof(model));
+		db_text(v->db, s, 0, account, sizeof(account));
+		db_text(v->db, s, 3, provider, sizeof(provider));
+		db_text(v->db, s, 4, model, sizeof(model));
 		fn(ctx, &hour);
 	}
-	db_end(v->db, DB_HOURS);
+	db_end(v->db, s);
 	return r;
 }
 
-int ledger_view_calls(struct ledger_view *v, int64_t from_s, int64_t to_s, void (*fn)(void *ctx, const struct ledger_call *), void *ctx)
+int ledger_view_calls(struct ledger_view *v, const char *of, int64_t from_s, int64_t to_s,
+		      void (*fn)(void *ctx, const struct ledger_call *), void *ctx)
 {
-	const struct db_value values[] = { DB_I(from_s * LEDGER_NS_PER_S), DB_I(to_s * LEDGER_NS_PER_S) };
-	int r = db_start(v->db, DB_CALLS_BETWEEN, values, 2);
+	const enum ledger_stmt s = of ? DB_CALLS_OF_BETWEEN : DB_CALLS_BETWEEN;
+	const struct db_value values[] = { DB_I(from_s * LEDGER_NS_PER_S), DB_I(to_s * LEDGER_NS_PER_S), DB_T(of) };
+	int r = db_start(v->db, s, values, of ? 3 : 2);
 
 	if (r < 0)
 		return r;
-	while ((r = db_next(v->db, DB_CALLS_BETWEEN)) == 1) {
+	while ((r = db_next(v->db, s)) == 1) {
 		struct ledger_call c;
 
-		db_call_read(v->db, DB_CALLS_BETWEEN, &c);
+		db_call_read(v->db, s, &c);
 		fn(ctx, &c);
 	}
-	db_end(v->db, DB_CALLS_BETWEEN);
+	db_end(v->db, s);
 	return r;
 }
 
