@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* price/own.h: the table behind a price list, for price.c (which fills it) and price/find.c (which owns it and looks things up). */
+/*
+ * price/own.h: inside this folder: the table behind a price list, for price.c (which fills it) and find.c (which owns it and looks things
+ * up); rates by name; texts as numbers.
+ */
 #ifndef PURSE_SPEND_PRICE_OWN_H
 #define PURSE_SPEND_PRICE_OWN_H
 
@@ -28,6 +31,8 @@ struct price_entry *price_list_entry(struct price_list *l, const char *provider,
 struct price *price_entry_add(struct price_list *l, struct price_entry *entry);
 /* Lets (provider, name) lead to entry. -EEXIST: it leads somewhere by the same file already (again to the same entry as alias: fine). */
 int price_list_name(struct price_list *l, const char *provider, struct str name, struct price_entry *entry, bool is_alias);
+
+femtousd *price_rate_by_key(struct rates *r, struct str key); /* NULL: no rate has that name */
 
 /* Exact decimal text x scale. -EINVAL not a plain number, -EDOM too many decimals, -ERANGE above max. */
 int price_decimal(struct str s, int max_decimals, int64_t scale, int64_t max, int64_t *ret);
