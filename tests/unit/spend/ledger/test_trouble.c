@@ -2,6 +2,7 @@
 /* Every way the ledger's file can be in trouble: not ours, broken, held, no room, gone, and the writer killed at any time. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
