@@ -209,7 +209,7 @@ void budget_adopt(struct budget *b, uint32_t slot, nanousd cost, bool already_in
  * ---- a hand-over (docs/upgrade.md): calls that another process still has go on while the money is here.
  * budget_set_owner: whose the holds are that are taken here. budget_keep: before replay_begin, at most BUDGET_KEEP_MAX: holds of these
  * processes are no orphans. budget_keep_holds (in replay_finish) lets them stand, HELD or SENT, where they count; those whose account is gone
- * are orphans after all. budget_holds_of: what one of these processes has, up to n; returns how many there are.
+ * are orphans after all, and count as SENT. budget_holds_of: what one of these processes has, up to n; returns how many there are.
  */
 #define BUDGET_KEEP_MAX 16
 void budget_set_owner(struct budget *b, uint32_t owner);

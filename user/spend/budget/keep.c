@@ -70,10 +70,13 @@ size_t budget_keep_holds(struct budget *b)
 
 		if (!budget_keeps(b, h))
 			continue;
-		if (keep_hold(b, s))
+		if (keep_hold(b, s)) {
 			n++;
-		else
-			h->owner = 0;
+			continue;
+		}
+		/* Its process has it in hand and sends it, if it has not yet: that it was not, nobody here could know. */
+		h->owner = 0;
+		slot_set_state(h, GATE_HOLD_SENT);
 	}
 	(void)pthread_mutex_unlock(&b->lock);
 	return n;
