@@ -300,7 +300,9 @@ def test_fifty_come_and_go(make_world):
 
 def test_one_agent_does_not_use_up_those_of_others(make_world, place):
     w = make_world(agents=[{"name": "greedy", "day": "1USD"}, {"name": "modest", "day": "1USD"}])
-    greedy = w.spawn("greedy", ["bash", "-c", "for i in $(seq 70); do unshare -n bash -c 'ip link set lo up; exec sleep 600' & done; wait"], env=w.agent_env())
+    # They knock: a refusal there makes purse look at once, where its own looks are rare on a machine that is slow.
+    one = f"ip link set lo up; for n in 1 2 3; do (: >/dev/tcp/{worlds.PROVIDER4}/443) 2>/dev/null; sleep 2; done; exec sleep 600"
+    greedy = w.spawn("greedy", ["bash", "-c", f"for i in $(seq 70); do unshare -n bash -c '{one}' & done; wait"], env=w.agent_env())
     worlds.wait_for("the bound", lambda: count(w) == 64)
     worlds.wait_for("it to be said", lambda: "at most 64 for one agent" in w.daemon_log.read_text())
     time.sleep(2.5)

@@ -167,7 +167,7 @@ WAYS = {
     "an own program that says yes": udp("own_program(%(cgroup)r, SENDMSG4, SAY_YES); return udp((V4, 443))"),
     "an own program that says yes before all others": udp("""try: own_program(%(cgroup)r, SENDMSG4, SAY_YES, PREORDER)
     except OSError as e:
-        if e.errno == errno.EINVAL: return 'no BPF_F_PREORDER (Linux 6.15)'
+        if e.errno == errno.EINVAL: return 'no BPF_F_PREORDER'
         raise
     return udp((V4, 443))"""),
     "an own program that goes elsewhere": http(f"own_program(%(cgroup)r, CONNECT4, GO_TO_THE_LLM); return tcp(socket.AF_INET, ({NOWHERE4!r}, 9))"),
