@@ -113,8 +113,8 @@ for i in range(9):
     except OSError:
         pass
 answer = open_[8].recv(1000).decode()
-print(answer.split()[1], "together" in answer)
+print(answer.split()[1], "bodies_per_agent" in answer)
 """
     w = make_world(config={"workers": 1})
-    assert w.python("bot", code).stdout.split() == ["413", "True"]
+    assert w.python("bot", code).stdout.split() == ["429", "True"]
     assert w.chat()[0] == 200
