@@ -2,7 +2,7 @@
 /*
  * anthropic_request.c: what a Messages request asks for: the bounds of a hold.
  *
- * Input: the body's bytes bound its text (see openai_request.c); what is added unseen has an allowance:
+ * Input: the body's bytes bound its text (see openai_bounds.c); what is added unseen has an allowance:
  *
  *	64 + 16 per message (template)
  *	+ 1024 and 32 per tool if there are tools (system prompt of tool use)
@@ -23,8 +23,7 @@
 #include <errno.h>
 
 #include "base/str.h"
-#include "provider/reading.h"
-#include "provider/steady.h"
+#include "provider/request.h"
 
 #define EXTRA_BASE 64
 #define EXTRA_PER_MESSAGE 16
@@ -33,21 +32,17 @@
 #define EXTRA_DEFINED_TOOL 1024
 #define EXTRA_PICTURE 5120
 
-#define ABSENT INT64_MIN
-
-struct request {
-	struct ask *ask;
-	int64_t stream, max_tokens;
-	int64_t messages, tools, defined_tools, pictures; /* counts */
+struct anthropic_request {
+	struct request common; /* first: request.h */
+	int64_t max_tokens;
+	int64_t defined_tools, pictures; /* counts */
 	struct json_value limit; /* max_tokens: kind and place; .end = 0: absent */
 	int64_t thinking_budget;
 	int64_t searches; /* sum of max_uses; -1 = one search tool has none */
 	int64_t fetches;  /* the same */
 	/* of the tool that is being read */
-	struct note tool_type;
-	bool tool_type_stood, max_uses_stood;
+	bool max_uses_stood;
 	int64_t max_uses;
-	struct steady steady;
 };
 
 static const struct word tier_words[] = {
@@ -71,16 +66,9 @@ static const struct word tool_words[] = {
 	{ NULL, 0 },
 };
 
-static int read_model(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-
-	return model_asked(v->s, q->ask->model, sizeof(q->ask->model), e);
-}
-
 static int read_max_tokens(void *ctx, const struct json_value *v, struct err *e)
 {
-	struct request *q = ctx;
+	struct anthropic_request *q = ctx;
 
 	q->limit = *v;
 	if (v->kind == JSON_INT)
@@ -128,34 +116,20 @@ static int read_source_type(void *ctx, const struct json_value *v, struct err *e
 
 static int read_media_type(void *ctx, const struct json_value *v, struct err *e)
 {
-	struct request *q = ctx;
+	struct anthropic_request *q = ctx;
 
 	if (v->kind != JSON_STRING)
 		return 0;
 	if (str_starts(v->s, STR("image/")))
 		q->pictures++;
 	else if (!str_is(v->s, "text/plain"))
-		q->ask->input_hidden = true;
+		q->common.ask->input_hidden = true;
 	return 0;
-}
-
-static int read_hidden_string(void *ctx, const struct json_value *v, struct err *e)
-{
-	if (v->kind == JSON_STRING)
-		((struct request *)ctx)->ask->input_hidden = true;
-	return 0;
-}
-
-static int read_tool_type(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-
-	return note_take_once(&q->tool_type, &q->tool_type_stood, "tools[].type", v, e);
 }
 
 static int read_max_uses(void *ctx, const struct json_value *v, struct err *e)
 {
-	struct request *q = ctx;
+	struct anthropic_request *q = ctx;
 
 	int r = stands_once(&q->max_uses_stood, "tools[].max_uses", e);
 
@@ -164,69 +138,33 @@ static int read_max_uses(void *ctx, const struct json_value *v, struct err *e)
 	return r;
 }
 
-static void add_searches(struct request *q, bool paid)
+static void add_searches(struct anthropic_request *q, bool paid)
 {
 	int64_t *sum = paid ? &q->searches : &q->fetches;
 	bool bounded = q->max_uses != ABSENT && *sum >= 0 && !__builtin_add_overflow(*sum, q->max_uses, sum);
 
-	q->ask->input_hidden = true; /* results are read as input */
+	q->common.ask->input_hidden = true; /* results are read as input */
 	if (!bounded) {
 		*sum = -1;
-		q->ask->unbounded_tools = true;
+		q->common.ask->unbounded_tools = true;
 	}
 }
 
 static int read_tool(void *ctx, const struct json_value *v, struct err *e)
 {
-	struct request *q = ctx;
-	enum tool_kind kind = word_value(tool_words, note_str(&q->tool_type), TOOL_SERVER);
+	struct anthropic_request *q = ctx;
+	enum tool_kind kind = word_value(tool_words, note_str(&q->common.tool_type), TOOL_SERVER);
 
 	if (kind == TOOL_SEARCH || kind == TOOL_FETCH)
 		add_searches(q, kind == TOOL_SEARCH);
 	q->defined_tools += kind == TOOL_DEFINED;
 	if (kind == TOOL_SERVER) {
-		q->ask->unbounded_tools = true;
-		q->ask->input_hidden = true;
+		q->common.ask->unbounded_tools = true;
+		q->common.ask->input_hidden = true;
 	}
-	note_clear(&q->tool_type);
-	q->tool_type_stood = q->max_uses_stood = false;
+	request_tool_end(&q->common);
+	q->max_uses_stood = false;
 	q->max_uses = ABSENT;
-	return 0;
-}
-
-static int read_unbounded(void *ctx, const struct json_value *v, struct err *e)
-{
-	if (v->kind != JSON_ARRAY || v->i > 0)
-		((struct request *)ctx)->ask->unbounded_tools = true;
-	return 0;
-}
-
-static int read_nothing(void *ctx, const struct json_value *v, struct err *e)
-{
-	return 0;
-}
-
-static int read_messages(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-
-	q->messages = v->i;
-	q->steady.conversation_end = v->end;
-	return 0;
-}
-
-static int read_tools(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct request *q = ctx;
-
-	q->tools = v->i;
-	steady_tail(&q->steady, STEADY_TOOLS, v);
-	return 0;
-}
-
-static int read_system(void *ctx, const struct json_value *v, struct err *e)
-{
-	steady_tail(&((struct request *)ctx)->steady, STEADY_SYSTEM, v);
 	return 0;
 }
 
@@ -236,12 +174,6 @@ static int read_choice(void *ctx, const struct json_value *v, struct err *e)
 
 	/* With "none" tools may not be read at all. */
 	steady_word(&((struct request *)ctx)->steady, known, v);
-	return 0;
-}
-
-static int read_doubt(void *ctx, const struct json_value *v, struct err *e)
-{
-	((struct request *)ctx)->steady.doubt = true;
 	return 0;
 }
 
@@ -310,11 +242,11 @@ static int read_geo(void *ctx, const struct json_value *v, struct err *e)
 		       (int)(v->s.n < 40 ? v->s.n : 40), v->s.p);
 }
 
-#define OFFSET(member) .to = offsetof(struct request, member)
+#define OFFSET(member) .to = offsetof(struct anthropic_request, member)
 
 static const struct field fields[] = {
-	{ "model", KIND_STRING, .once = true, .read = read_model },
-	{ "stream", KIND_BOOL, .once = true, OFFSET(stream) },
+	{ "model", KIND_STRING, .once = true, .read = request_model },
+	{ "stream", KIND_BOOL, .once = true, OFFSET(common.stream) },
 	{ "max_tokens", KIND_INT, .once = true, .nulls = true, .read = read_max_tokens },
 	{ "service_tier", KIND_STRING, .once = true, .read = read_tier },
 	{ "speed", KIND_STRING, .once = true, .read = read_speed },
@@ -322,31 +254,31 @@ static const struct field fields[] = {
 	{ "thinking.type", KIND_ANY, .once = true, .read = read_thinking },
 	{ "thinking.budget_tokens", KIND_INT, .once = true, OFFSET(thinking_budget) },
 	{ "output_config.effort", KIND_ANY, .once = true, .read = read_effort },
-	{ "messages", KIND_ARRAY, .once = true, .read = read_messages },
+	{ "messages", KIND_ARRAY, .once = true, .read = request_messages },
 
-	{ "tools", KIND_ARRAY, .once = true, .read = read_tools },
+	{ "tools", KIND_ARRAY, .once = true, .read = request_tools },
 	{ "tools[]", KIND_ANY, .nulls = true, .read = read_tool },
-	{ "tools[].type", KIND_ANY, .nulls = true, .read = read_tool_type },
+	{ "tools[].type", KIND_ANY, .nulls = true, .read = request_tool_type },
 	{ "tools[].max_uses", KIND_ANY, .nulls = true, .read = read_max_uses },
-	{ "mcp_servers", KIND_ANY, .once = true, .read = read_unbounded },
-	{ "container", KIND_ANY, .once = true, .read = read_unbounded },
-	{ "compaction", KIND_ANY, .once = true, .read = read_unbounded },
+	{ "mcp_servers", KIND_ANY, .once = true, .read = request_unbounded },
+	{ "container", KIND_ANY, .once = true, .read = request_unbounded },
+	{ "compaction", KIND_ANY, .once = true, .read = request_unbounded },
 	{ "context_management.edits[].type", KIND_ANY, .nulls = true, .read = read_edit_type },
 
 	/* For input_steady: what is known to change nothing about what is read, and what may. */
-	{ "system", KIND_ANY, .read = read_system },
-	{ "thinking", KIND_ANY, .read = read_nothing },
-	{ "output_config", KIND_ANY, .read = read_nothing },
-	{ "metadata", KIND_ANY, .read = read_nothing },
-	{ "temperature", KIND_ANY, .read = read_nothing },
-	{ "top_p", KIND_ANY, .read = read_nothing },
-	{ "top_k", KIND_ANY, .read = read_nothing },
-	{ "stop_sequences", KIND_ANY, .read = read_nothing },
-	{ "cache_control", KIND_ANY, .read = read_nothing },
-	{ "context_management", KIND_ANY, .read = read_nothing },
-	{ "tool_choice", KIND_ANY, .read = read_nothing },
+	{ "system", KIND_ANY, .read = request_system },
+	{ "thinking", KIND_ANY, .read = request_nothing },
+	{ "output_config", KIND_ANY, .read = request_nothing },
+	{ "metadata", KIND_ANY, .read = request_nothing },
+	{ "temperature", KIND_ANY, .read = request_nothing },
+	{ "top_p", KIND_ANY, .read = request_nothing },
+	{ "top_k", KIND_ANY, .read = request_nothing },
+	{ "stop_sequences", KIND_ANY, .read = request_nothing },
+	{ "cache_control", KIND_ANY, .read = request_nothing },
+	{ "context_management", KIND_ANY, .read = request_nothing },
+	{ "tool_choice", KIND_ANY, .read = request_nothing },
 	{ "tool_choice.type", KIND_ANY, .read = read_choice },
-	{ "tools[].defer_loading", KIND_ANY, .read = read_doubt },
+	{ "tools[].defer_loading", KIND_ANY, .read = request_doubt },
 	{ "messages[].content[].type", KIND_ANY, .nulls = true, .read = read_block_type },
 	{ "messages[].content[]", KIND_ANY, .nulls = true, .read = read_block },
 	{ "messages[].content[].content[].type", KIND_ANY, .nulls = true, .read = read_inner_type },
@@ -356,25 +288,25 @@ static const struct field fields[] = {
 	{ "**.ttl", KIND_ANY, .read = read_ttl },
 	{ "**.source.type", KIND_ANY, .read = read_source_type },
 	{ "**.media_type", KIND_ANY, .read = read_media_type },
-	{ "**.file_id", KIND_ANY, .read = read_hidden_string },
+	{ "**.file_id", KIND_ANY, .read = request_hidden_string },
 
 	{ "fallbacks", KIND_ANY, .once = true, .refuse = "names further models, so the price is not certain; leave it out" },
 	{ "models", KIND_ANY, .once = true, .refuse = "names several candidates, so the price is not certain; send one model" },
 };
 
-static void bound_input(struct request *q)
+static void bound_input(struct anthropic_request *q)
 {
-	int64_t extra = EXTRA_BASE + EXTRA_PER_MESSAGE * q->messages + EXTRA_PICTURE * q->pictures;
+	int64_t extra = EXTRA_BASE + EXTRA_PER_MESSAGE * q->common.messages + EXTRA_PICTURE * q->pictures;
 
-	if (q->tools > 0)
-		extra += EXTRA_TOOLS + EXTRA_PER_TOOL * q->tools + EXTRA_DEFINED_TOOL * q->defined_tools;
-	q->ask->extra_input_tokens = extra;
+	if (q->common.tools > 0)
+		extra += EXTRA_TOOLS + EXTRA_PER_TOOL * q->common.tools + EXTRA_DEFINED_TOOL * q->defined_tools;
+	q->common.ask->extra_input_tokens = extra;
 }
 
 /* Thinking must have its budget below max_tokens, and room for an answer. */
-static void place_limit(struct request *q)
+static void place_limit(struct anthropic_request *q)
 {
-	struct ask *ask = q->ask;
+	struct ask *ask = q->common.ask;
 
 	ask->limit_least = q->thinking_budget > 0 ? q->thinking_budget : 0;
 	if (q->limit.end && q->max_tokens > 0)
@@ -387,15 +319,15 @@ int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, s
 {
 	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .body_bytes = (int64_t)len,
 			   .geo = "*" /* the workspace may have a default of its own */ };
-	struct request q = { .ask = &ask, .max_tokens = ABSENT, .max_uses = ABSENT };
+	struct anthropic_request q = { .common.ask = &ask, .max_tokens = ABSENT, .max_uses = ABSENT };
 	bool known;
 	int r = fields_read_known(j, body, len, fields, sizeof(fields) / sizeof(fields[0]), &q, &known, e);
 
+	if (r == 0)
+		r = request_names_model(&ask, e);
 	if (r < 0)
 		return r;
-	if (ask.model[0] == '\0')
-		return err_set(e, EINVAL, "\"model\": is missing; name the model that is to answer, it decides the price");
-	ask.stream = q.stream != 0;
+	ask.stream = q.common.stream != 0;
 	/* 0 is asked for to warm the cache; the API refuses less, and a missing one. */
 	ask.max_output = q.max_tokens >= 0 ? q.max_tokens : -1;
 	ask.max_searches = q.searches;
@@ -408,7 +340,7 @@ int anthropic_read_request(struct json *j, enum endpoint ep, const char *body, s
 	ask.output_sight = ask.reasoning_asked ? OUTPUT_HIDDEN : OUTPUT_SHOWN;
 	place_limit(&q);
 	bound_input(&q);
-	steady_end(&q.steady, known, &ask);
+	steady_end(&q.common.steady, known, &ask);
 	*ret = ask;
 	return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * openai.h: the parts of the OpenAI dialect. Private to user/provider/: openai.c (paths, the vtables),
- * openai_request.c, openai_media.c, openai_answer.c, openai_error.c.
+ * openai_request.c (with openai_bounds.c, openai_edits.c), openai_media.c, openai_answer.c, openai_media_answer.c, openai_error.c.
  */
 #ifndef PURSE_PROVIDER_OPENAI_H
 #define PURSE_PROVIDER_OPENAI_H
@@ -33,7 +33,7 @@ struct openai_traits {
 bool openai_model_hides_reasoning(const char *model);
 int openai_read_request(struct json *j, const struct openai_traits *t, enum endpoint ep, const char *body, size_t len,
 			struct ask *ret, struct err *e);
-/* openai_media.c, openai_media_answer.c, openai_form.c: pictures, speech, transcriptions. */
+/* openai_media.c, openai_media_answer.c: pictures, speech, transcriptions. */
 static inline bool openai_is_media(enum endpoint ep)
 {
 	return ep == ENDPOINT_OPENAI_IMAGES || ep == ENDPOINT_OPENAI_SPEECH || ep == ENDPOINT_OPENAI_TRANSCRIPTIONS;

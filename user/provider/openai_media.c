@@ -18,23 +18,16 @@
 
 #include "base/str.h"
 #include "provider/form.h"
-#include "provider/reading.h"
+#include "provider/request.h"
 
 #define EXTRA_INPUT 64
 #define PICTURES_MAX 100        /* the API takes 10; more cannot be meant */
 #define LEAST_BYTES_PER_SECOND 500
 
-struct request {
-	struct ask *ask;
-	int64_t stream, n, partial_images;
+struct media_request {
+	struct request common; /* first: request.h */
+	int64_t n, partial_images;
 };
-
-static int read_model(void *ctx, const struct json_value *v, struct err *e)
-{
-	struct ask *a = ((struct request *)ctx)->ask;
-
-	return model_asked(v->s, a->model, sizeof(a->model), e);
-}
 
 static int read_text(void *ctx, const struct json_value *v, struct err *e)
 {
@@ -74,19 +67,14 @@ static int read_stream_format(void *ctx, const struct json_value *v, struct err 
 	return 0;
 }
 
-static int read_nothing(void *ctx, const struct json_value *v, struct err *e)
-{
-	return 0;
-}
-
-#define OFFSET(member) .to = offsetof(struct request, member)
+#define OFFSET(member) .to = offsetof(struct media_request, member)
 
 static const struct field image_fields[] = {
-	{ "model", KIND_STRING, .once = true, .read = read_model },
-	{ "prompt", KIND_STRING, .once = true, .read = read_nothing },
+	{ "model", KIND_STRING, .once = true, .read = request_model },
+	{ "prompt", KIND_STRING, .once = true, .read = request_nothing },
 	{ "n", KIND_INT, .once = true, OFFSET(n) },
 	{ "partial_images", KIND_INT, .once = true, OFFSET(partial_images) },
-	{ "stream", KIND_BOOL, .once = true, OFFSET(stream) },
+	{ "stream", KIND_BOOL, .once = true, OFFSET(common.stream) },
 	{ "quality", KIND_STRING, .once = true, .read = read_quality },
 	{ "size", KIND_STRING, .once = true, .read = read_size },
 	{ "image", KIND_ANY, .once = true, .refuse = "pictures made from pictures are not metered; leave it out" },
@@ -94,31 +82,24 @@ static const struct field image_fields[] = {
 };
 
 static const struct field speech_fields[] = {
-	{ "model", KIND_STRING, .once = true, .read = read_model },
+	{ "model", KIND_STRING, .once = true, .read = request_model },
 	{ "input", KIND_STRING, .once = true, .read = read_text },
-	{ "instructions", KIND_STRING, .once = true, .read = read_nothing },
+	{ "instructions", KIND_STRING, .once = true, .read = request_nothing },
 	{ "stream_format", KIND_STRING, .once = true, .read = read_stream_format },
 };
 
-static int needs_model(const struct ask *a, struct err *e)
-{
-	if (a->model[0] == '\0')
-		return err_set(e, EINVAL, "\"model\": is missing; name the model that is to answer, it decides the price");
-	return 0;
-}
-
-static int bound_pictures(struct request *q, struct err *e)
+static int bound_pictures(struct media_request *q, struct err *e)
 {
 	if (q->n < 1 || q->n > PICTURES_MAX)
 		return err_set(e, EINVAL, "\"n\": is %lld, 1 to %d are expected; correct the request", (long long)q->n, PICTURES_MAX);
 	if (q->partial_images < 0 || q->partial_images > PICTURES_MAX)
 		return err_set(e, EINVAL, "\"partial_images\": is %lld, 0 to %d are expected; correct the request",
 			       (long long)q->partial_images, PICTURES_MAX);
-	if (q->stream && q->n > 1)
+	if (q->common.stream && q->n > 1)
 		return err_set(e, EINVAL, "\"n\": %lld streamed pictures cannot be counted with certainty; ask for one, or leave out \"stream\"",
 			       (long long)q->n);
-	q->ask->images = q->n;
-	q->ask->choices = q->n * (1 + q->partial_images);
+	q->common.ask->images = q->n;
+	q->common.ask->choices = q->n * (1 + q->partial_images);
 	return 0;
 }
 
@@ -129,7 +110,7 @@ int openai_read_media(struct json *j, enum endpoint ep, const char *body, size_t
 	bool pictures = ep == ENDPOINT_OPENAI_IMAGES;
 	struct ask ask = { .tier = TIER_STANDARD, .choices = 1, .passes = 1, .body_bytes = (int64_t)len,
 			   .extra_input_tokens = EXTRA_INPUT, .max_output = -1, .output_sight = OUTPUT_HIDDEN };
-	struct request q = { .ask = &ask, .n = 1 };
+	struct media_request q = { .common.ask = &ask, .n = 1 };
 	int r;
 
 	if (ep == ENDPOINT_OPENAI_TRANSCRIPTIONS)
@@ -137,12 +118,12 @@ int openai_read_media(struct json *j, enum endpoint ep, const char *body, size_t
 	r = pictures ? fields_read(j, body, len, FIELDS(image_fields), &q, e) :
 		       fields_read(j, body, len, FIELDS(speech_fields), &q, e);
 	if (r == 0)
-		r = needs_model(&ask, e);
+		r = request_names_model(&ask, e);
 	if (r == 0 && pictures)
 		r = bound_pictures(&q, e);
 	if (r < 0)
 		return r;
-	ask.stream = q.stream != 0;
+	ask.stream = q.common.stream != 0;
 	ask.audio = !pictures;
 	ask.answer_is_media = !pictures && !ask.stream;
 	*ret = ask;
@@ -198,7 +179,7 @@ int openai_read_form(enum endpoint ep, struct str content_type, const char *body
 	while (r == 0 && (r = form_next(&f, &part, e)) > 0)
 		r = take_part(&t, &part, e);
 	if (r == 0)
-		r = needs_model(&ask, e);
+		r = request_names_model(&ask, e);
 	if (r == 0 && !t.file)
 		r = err_set(e, EINVAL, "\"file\": is missing; send the sound that is to be written");
 	if (r == 0)
