@@ -353,4 +353,15 @@ static inline size_t count_sent(const struct hand *h, uint8_t type, uint32_t *co
 	return found;
 }
 
+static inline void ask(struct client *c, struct seen *s)
+{
+	struct err e = { 0 };
+
+	client_init(c);
+	seen_init(s);
+	client_ask(c, POST, -1);
+	assert_int_equal(pump(c, s, &e), 0);
+	assert_true(tale_has(s, "head 1"));
+}
+
 #endif
