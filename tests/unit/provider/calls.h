@@ -19,6 +19,10 @@
 #include "base/str.h"
 #include "provider/provider.h"
 
+#define CHAT ENDPOINT_OPENAI_CHAT
+#define RESPONSES ENDPOINT_OPENAI_RESPONSES
+#define MESSAGES ENDPOINT_ANTHROPIC_MESSAGES
+
 static struct json *calls_json;
 
 static inline int calls_setup(void **state)

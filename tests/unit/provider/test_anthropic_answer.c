@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#define MESSAGES ENDPOINT_ANTHROPIC_MESSAGES
-
 static const struct provider_ops *ops(void)
 {
 	return provider_find("anthropic");

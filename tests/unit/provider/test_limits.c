@@ -5,10 +5,6 @@
 #include "provider/anthropic.h"
 #include "provider/openai.h"
 
-#define CHAT ENDPOINT_OPENAI_CHAT
-#define RESPONSES ENDPOINT_OPENAI_RESPONSES
-#define MESSAGES ENDPOINT_ANTHROPIC_MESSAGES
-
 /* The body with the number in each place. */
 static const char *lowered(const char *body, struct ask *a, const char *number)
 {

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#define CHAT ENDPOINT_OPENAI_CHAT
-#define RESPONSES ENDPOINT_OPENAI_RESPONSES
 #define COMPLETIONS ENDPOINT_OPENAI_COMPLETIONS
 #define EMBEDDINGS ENDPOINT_OPENAI_EMBEDDINGS
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"

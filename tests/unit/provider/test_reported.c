@@ -5,10 +5,6 @@
  */
 #include "calls.h"
 
-#define CHAT ENDPOINT_OPENAI_CHAT
-#define RESPONSES ENDPOINT_OPENAI_RESPONSES
-#define MESSAGES ENDPOINT_ANTHROPIC_MESSAGES
-
 /* ---- money */
 
 struct money_case {

@@ -5,10 +5,6 @@
 #include "provider/anthropic.h"
 #include "provider/openai.h"
 
-#define CHAT ENDPOINT_OPENAI_CHAT
-#define RESPONSES ENDPOINT_OPENAI_RESPONSES
-#define MESSAGES ENDPOINT_ANTHROPIC_MESSAGES
-
 #define A(rest) "{\"model\":\"m\",\"max_tokens\":9," rest "}"
 #define A_BLOCK(block) A("\"messages\":[{\"role\":\"user\",\"content\":[" block "]}]")
 #define O(rest) "{\"model\":\"m\"," rest "}"

@@ -12,24 +12,8 @@
 #include <sys/socket.h>
 
 #include "cuts.h"
-#include "tls_pair.h"
+#include "one_pki.h"
 #include "wire/tls_inside.h"
-
-static struct pki pki;
-
-static int setup(void **state)
-{
-	(void)state;
-	pki_make(&pki, NULL, NULL, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pki_free(&pki);
-	return 0;
-}
 
 /* ---- bytes */
 

@@ -11,23 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "cuts.h"
-#include "tls_pair.h"
-
-static struct pki pki;
-
-static int setup(void **state)
-{
-	(void)state;
-	pki_make(&pki, NULL, NULL, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pki_free(&pki);
-	return 0;
-}
+#include "one_pki.h"
 
 /* ---- both ways at once */
 

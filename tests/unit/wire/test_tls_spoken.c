@@ -10,23 +10,7 @@
 #include <openssl/kdf.h>
 #include <openssl/ssl.h>
 
-#include "tls_pair.h"
-
-static struct pki pki;
-
-static int setup(void **state)
-{
-	(void)state;
-	pki_make(&pki, NULL, NULL, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pki_free(&pki);
-	return 0;
-}
+#include "one_pki.h"
 
 /* ---- what is spoken */
 

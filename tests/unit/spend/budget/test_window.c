@@ -3,20 +3,12 @@
 #include <time.h>
 
 #include "spend/budget/window.h"
-#include "spend_test.h"
+#include "budget_test.h"
 
 struct bounds {
 	enum window_kind kind;
 	const char *at, *start, *end;
 };
-
-static int64_t utc(const char *text)
-{
-	struct tm tm = { 0 };
-
-	assert_non_null(strptime(text, "%Y-%m-%d %H:%M:%S", &tm));
-	return timegm(&tm);
-}
 
 static void bounds_are_those_of_the_calendar(void **state)
 {

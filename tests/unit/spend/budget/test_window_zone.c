@@ -8,7 +8,7 @@
 
 #include "spend/budget/window.h"
 #include "spend/budget/zone.h"
-#include "spend_test.h"
+#include "budget_test.h"
 
 static struct calendar calendar(const char *zone, int reset_minute)
 {
@@ -18,14 +18,6 @@ static struct calendar calendar(const char *zone, int reset_minute)
 	if (zone_open(zone, &cal.zone, &e) < 0)
 		fail_msg("%s", e.text);
 	return cal;
-}
-
-static int64_t utc(const char *text)
-{
-	struct tm tm = { 0 };
-
-	assert_non_null(strptime(text, "%Y-%m-%d %H:%M:%S", &tm));
-	return timegm(&tm);
 }
 
 /* All in UTC. */

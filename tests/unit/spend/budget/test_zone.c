@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "spend/budget/zone.h"
-#include "spend_test.h"
+#include "budget_test.h"
 
 static const struct zone *zone(const char *name)
 {
@@ -18,14 +18,6 @@ static const struct zone *zone(const char *name)
 	if (zone_open(name, &z, &e) < 0)
 		fail_msg("%s", e.text);
 	return z;
-}
-
-static int64_t utc(const char *text)
-{
-	struct tm tm = { 0 };
-
-	assert_non_null(strptime(text, "%Y-%m-%d %H:%M:%S", &tm));
-	return timegm(&tm);
 }
 
 static void names(void **state)

@@ -4,20 +4,10 @@
 
 #include "spend/price/import.h"
 #include "spend/price/own.h"
-#include "spend_test.h"
+#include "price_test.h"
 
 #define MODELS(text) "source: s\nas_of: 2026-08-21\nproviders:\n  p:\n    models:\n" text
 #define ONE(text) MODELS("      m: {input: 4, output: 8, " text "}\n")
-
-static struct price_list *parse(const char *text)
-{
-	struct price_list *l = NULL;
-	struct err e = { "" };
-
-	if (price_list_parse("t.yaml", text, strlen(text), &l, &e) < 0)
-		fail_msg("%s", e.text);
-	return l;
-}
 
 static const char everything[] = MODELS(
 	"      m:\n"

@@ -3,19 +3,9 @@
 #include <errno.h>
 
 #include "spend/price/price.h"
-#include "spend_test.h"
+#include "price_test.h"
 
 #define MODELS(text) "providers:\n  p:\n    models:\n" text
-
-static struct price_list *parse(const char *text)
-{
-	struct price_list *l = NULL;
-	struct err e = { "" };
-
-	if (price_list_parse("t.yaml", text, strlen(text), &l, &e) < 0)
-		fail_msg("%s", e.text);
-	return l;
-}
 
 static void numbers_are_exact(void **state)
 {
