@@ -55,8 +55,9 @@ def test_doctor_tries_the_ways(make_world):
     assert ends["udp v4"] == ends["raw tcp"] == ends["ping socket"] == ends["source route"] == "blocked"
     assert all(way["end"] != "open" or way["needs"] for way in told["ways"])
     # Whatever was blocked is told, by the name of the agent that it was tried as.
+    blocked = [way for way in told["ways"] if way["end"] == "blocked" and way["text"].split()[-1] in ("EACCES", "EPERM")]
     denied = sum(e["count"] for e in map(json.loads, w.purse("events", "--json").stdout.splitlines()) if (e["agent"] or "").startswith("doctor-") and e["errno"])
-    assert denied >= sum(end == "blocked" for end in ends.values())
+    assert denied >= len(blocked) > 20
     # Only a way that needs a helper outside got anywhere, and it sent nothing.
     assert sum("conn" in r for r in w.records()) - before <= 1
     assert not any(a["name"].startswith("doctor-") for a in w.purse_json("status")["agents"])

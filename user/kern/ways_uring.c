@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ways_uring.c: connect by io_uring: submitted by the agent itself, and by a polling kernel thread whose ring was made outside the
- * agent's cgroup. Raw system calls: two operations need no library.
+ * ways_uring.c: connect by io_uring: by the agent itself, by a ring that it had before it was an agent, and by a polling kernel thread whose
+ * ring somebody outside has made. Raw system calls: two operations need no library.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -67,19 +67,18 @@ static int submit(struct attempt *a, const struct io_uring_sqe *what)
 
 static bool is_there(struct attempt *a)
 {
-	if (!a->t->v4.sin_family)
+	if (!a->t.v4.sin_family)
 		way_say(a, WAY_UNTESTED, "no LLM endpoint with an IPv4 address is known");
 	else if (a->ring < 0)
 		way_say(a, WAY_UNTESTED, "io_uring is not to be had here");
-	return a->t->v4.sin_family && a->ring >= 0;
+	return a->t.v4.sin_family && a->ring >= 0;
 }
 
-void way_uring_connect(struct attempt *a)
+static void connect_by_ring(struct attempt *a)
 {
-	struct sockaddr_in to = a->t->v4;
+	struct sockaddr_in to = a->t.v4;
 	struct io_uring_sqe s = { .opcode = IORING_OP_CONNECT, .addr = (uint64_t)(uintptr_t)&to, .off = sizeof(to) };
 
-	(void)make_ring(a, 0);
 	if (!is_there(a))
 		return;
 	s.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -88,8 +87,24 @@ void way_uring_connect(struct attempt *a)
 	if (r < 0 && r != -EINPROGRESS)
 		way_say_errno(a, "io_uring connect", -r);
 	else
-		way_say_where(a, s.fd);
+		way_say_where(a, s.fd, 0);
 }
+
+static void try_connect(struct attempt *a)
+{
+	(void)make_ring(a, 0);
+	connect_by_ring(a);
+}
+
+static void with_older(struct attempt *a, unsigned flags)
+{
+	(void)make_ring(a, flags);
+	if (way_enter(a))
+		connect_by_ring(a);
+}
+
+static void try_older(struct attempt *a) { with_older(a, 0); }
+static void try_older_polled(struct attempt *a) { with_older(a, IORING_SETUP_SQPOLL); }
 
 /* ---- a ring that was made outside: its thread has its maker's cgroup, descriptors and memory */
 
@@ -99,17 +114,17 @@ struct ring_order {
 	int result; /* of the connect */
 };
 
-void way_uring_make(struct attempt *a)
+static void make_foreign(struct attempt *a)
 {
 	a->order = mmap(NULL, sizeof(*a->order), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (a->order == MAP_FAILED || !make_ring(a, IORING_SETUP_SQPOLL))
 		a->ring = -1;
 	else
-		*a->order = (struct ring_order){ .to = a->t->v4, .fd = -1 };
+		*a->order = (struct ring_order){ .to = a->t.v4, .fd = -1 };
 }
 
 /* By the agent: both the socket (5.19+) and the connect are ordered from the ring. */
-void way_uring_foreign(struct attempt *a)
+static void try_foreign(struct attempt *a)
 {
 	struct io_uring_sqe make = { .opcode = IORING_OP_SOCKET, .fd = AF_INET, .off = SOCK_STREAM | SOCK_NONBLOCK };
 
@@ -124,7 +139,7 @@ void way_uring_foreign(struct attempt *a)
 }
 
 /* By the ring's maker, who has the descriptor. */
-void way_uring_tell(struct attempt *a)
+static void tell_foreign(struct attempt *a)
 {
 	if (a->ring < 0)
 		return;
@@ -133,5 +148,14 @@ void way_uring_tell(struct attempt *a)
 	else if (a->order->result < 0 && a->order->result != -EINPROGRESS)
 		way_say_errno(a, "io_uring connect", -a->order->result);
 	else
-		way_say_where(a, a->order->fd);
+		way_say_where(a, a->order->fd, 0);
 }
+
+static const struct way rows[] = {
+	{ 4, "io_uring connect", "connect without the system call", .try = try_connect },
+	{ 5, "io_uring foreign ring", "a polled ring that was made outside", WAY_NEEDS_HELPER, .before = make_foreign, .try = try_foreign,
+	  .after = tell_foreign },
+	{ 5, "io_uring older ring", "a ring that was made before the cgroup was entered", .starts_outside = true, .try = try_older },
+	{ 5, "io_uring older polling", "the same with a thread of the kernel's", .starts_outside = true, .try = try_older_polled },
+};
+const struct way_table ways_uring = WAY_TABLE(rows);
