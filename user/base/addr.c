@@ -110,6 +110,40 @@ bool addr_parse_net(const char *text, struct addr_net *ret)
 	return !has_bits_behind(ret);
 }
 
+static bool parse_port(const char *p, uint16_t *ret)
+{
+	unsigned port = 0;
+	size_t n = strspn(p, "0123456789");
+
+	if (n < 1 || n > 5 || p[n] || p[0] == '0')
+		return false;
+	for (; *p; p++)
+		port = port * 10 + (unsigned)(*p - '0');
+	*ret = (uint16_t)port;
+	return port <= UINT16_MAX;
+}
+
+bool addr_parse_port(const char *text, struct addr_port *ret)
+{
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	bool is_bracketed = n > 2 && text[0] == '[' && text[n - 1] == ']';
+	char host[ADDR_TEXT_MAX];
+	struct addr_net one;
+
+	text += is_bracketed;
+	n -= is_bracketed ? 2 : 0;
+	if (!n || n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	/* Only an IPv6 address has colons, and only in brackets is it clear where it ends. */
+	if (is_bracketed != (strchr(host, ':') != NULL) || strchr(host, '/') || !addr_parse_net(host, &one) || !parse_port(colon + 1, &ret->port))
+		return false;
+	memcpy(ret->addr, one.addr, sizeof(ret->addr));
+	return true;
+}
+
 bool addr_in_net(const uint8_t addr[16], const struct addr_net *net)
 {
 	unsigned whole = net->prefixlen / 8, bits = net->prefixlen % 8;

@@ -37,6 +37,12 @@ struct addr_net {
 #define ADDR_NET_TEXT_MAX (ADDR_TEXT_MAX + 4)
 /* "198.51.100.7", "198.51.100.0/24", "2001:db8::/32". false: not such a text, or bits are set behind the prefix. */
 bool addr_parse_net(const char *text, struct addr_net *ret);
+struct addr_port {
+	uint8_t addr[16];
+	uint16_t port;
+};
+/* "198.51.100.7:3128" or "[2001:db8::1]:3128": an address as inet_pton takes it, a port from 1 to 65535 without zeros before it. */
+bool addr_parse_port(const char *text, struct addr_port *ret);
 bool addr_in_net(const uint8_t addr[16], const struct addr_net *net);
 /* The range without "/N" when it is one address. */
 const char *addr_show_net(const struct addr_net *net, char *ret, size_t size);

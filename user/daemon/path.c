@@ -88,13 +88,14 @@ int start_path(struct daemon *d, struct err *e)
 		.refused = refused, .refused_ctx = d,
 	};
 
-	gate_set_policy(d->gate, c->others == CONFIG_DENY, c->capture_ports.v, c->capture_ports.n,
+	gate_set_policy(d->gate, c->others == CONFIG_DENY, c->taken_ports.v, c->taken_ports.n,
 			(uint64_t)c->heartbeat_stale_ns);
 	d->providers = providers_of(c);
 	if (!d->providers)
 		return err_set(e, ENOMEM, "path: out of memory");
 	struct path_options o = {
-		.providers = d->providers, .nproviders = c->providers.n, .workers = (unsigned)c->workers,
+		.providers = d->providers, .nproviders = c->providers.n,
+		.proxies = c->proxy, .nproxies = c->proxies.n, .workers = (unsigned)c->workers,
 		.listen_port = (uint16_t)c->listen_port, .http2 = c->http2, .refuse_ech = c->ech == CONFIG_ECH_REFUSE, .body_max = (size_t)c->body_max_bytes,
 		.connect_timeout_ms = c->connect_timeout_ns / 1000000,
 		.response_timeout_ms = c->response_timeout_ns / 1000000, .upstream_ca = c->upstream_ca,

@@ -18,7 +18,6 @@
 #include "path/conn.h"
 #include "path/listening.h"
 
-#define SNIFF_MS 5000
 #define TELL_NS INT64_C(60000000000)
 
 int identity_refresh(struct worker *w, struct identity *who)
@@ -95,7 +94,7 @@ static void accept_one(struct worker *w, int fd, uint64_t netns_cookie, const st
 		log_error(who.subject, "cannot take a connection: %s", strerror(-r));
 		return;
 	}
-	conn_set_timeout(c, SNIFF_MS);
+	conn_set_timeout(c, CONN_SNIFF_MS);
 }
 
 void accept_ready(struct worker *w, const struct listening *on)

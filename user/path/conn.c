@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "path/tunnel.h"
 #include "wire/hello.h"
 #include "wire/tls.h"
 
@@ -85,6 +86,18 @@ static int conn_take_place(struct conn *c, struct worker *w, const struct identi
 	return taken ? 0 : -EBUSY;
 }
 
+bool conn_take_onward(struct conn *c)
+{
+	unsigned wake;
+	bool taken = share_take_place(c->place.agent, &wake);
+
+	if (taken)
+		path_wake_worker(c->worker->path, wake);
+	else
+		accept_tell_share(c->worker, c->place.agent, &c->who);
+	return taken;
+}
+
 int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof *c);
@@ -134,6 +147,7 @@ void conn_close(struct conn *c)
 	c->closed = true;
 	if (c->stage->close)
 		c->stage->close(c);
+	tunnel_free(c->tunnel);
 	list_remove(&c->link);
 	loop_io_free(c->io);
 	loop_timer_free(c->timer);

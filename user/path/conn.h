@@ -20,6 +20,7 @@ struct conn;
 struct hello;
 struct listening;
 struct tls;
+struct tunnel;
 
 /* Whom the gate says this is. Copied into each exchange, which may outlive the conn. */
 struct identity {
@@ -57,6 +58,7 @@ struct conn {
 	uint16_t provider_index;
 	const struct stage *stage;
 	void *state;       /* of the stage: struct h1_server, struct h2_server; NULL before */
+	struct tunnel *tunnel; /* through a configured proxy; NULL = none */
 	struct buf in;     /* sniffed or pipelined bytes */
 	struct buf out;    /* plain bytes to be encrypted */
 	unsigned wants;    /* LOOP_READ and LOOP_WRITE as last set by the stage's needs */
@@ -73,6 +75,8 @@ int conn_new(struct worker *w, int fd, const struct identity *who, const struct 
 void conn_close(struct conn *c);
 /* It lost its place to a newer one. Stays only if there is still something of an answer to write. */
 void conn_shed(struct conn *c);
+/* For a connection onwards, one more of its agent's share: share_give. false: none is left, which was told. */
+bool conn_take_onward(struct conn *c);
 /* Between two requests, with everything written: may lose its place from now on; or is used again. Said again is harmless. */
 void conn_rest(struct conn *c);
 void conn_rouse(struct conn *c);
@@ -94,6 +98,7 @@ void conn_answer_plain(struct conn *c, const char *text, size_t n);
 /* The same from outside of the stage, with what its protocol says before it goes. */
 void conn_say_goodbye(struct conn *c);
 
+#define CONN_SNIFF_MS 5000 /* for the first bytes, of the connection and of a tunnel in it */
 #define CONN_OUT_MAX (8 * 1024 * 1024) /* queued towards one agent connection; backpressure starts at CONN_OUT_HIGH */
 #define CONN_OUT_HIGH (256 * 1024)
 
@@ -110,7 +115,8 @@ void accept_ready(struct worker *w, const struct listening *on);   /* accept.c *
 void terminate_begin(struct conn *c, bool offer_h2); /* terminate.c; c->in holds the ClientHello */
 void h1_server_begin(struct conn *c);
 void h2_server_begin(struct conn *c);
-/* splice.c: takes descriptor and sniffed bytes; the conn closes itself. NULL: not TLS. Without a name: to the address asked for. */
+void sniff_again(struct conn *c); /* sniff.c; in a tunnel, with what of it is in c->in */
+/* splice.c: takes descriptor and sniffed bytes; the conn closes itself. NULL: not TLS. Without a name: to the address asked for. In a tunnel: on. */
 void splice_begin(struct conn *c, const struct hello *h);
 
 #endif

@@ -24,6 +24,9 @@ static const struct {
 					"security.tls.ech.grease_probability=0 and network.dns.echconfig.enabled=false for Firefox; "
 					"or `ech: allow` (not towards LLM addresses)" },
 	[DENIAL_SECOND_NAME] = { "second-name", "the TLS client changed its server name, or hid it, after a HelloRetryRequest" },
+	[DENIAL_PROXY] = { "proxy", "no plain HTTP, towards a configured proxy (`proxies`): what is inside cannot be read; HTTPS_PROXY=http://…, not https:// or socks" },
+	[DENIAL_CONNECT] = { "bad-connect", "a CONNECT for a configured proxy that two readers could read differently" },
+	[DENIAL_TUNNEL_NAME] = { "tunnel-name", "inside a proxy's tunnel the TLS name is an LLM host that CONNECT did not ask for; let CONNECT name it" },
 	[DENIAL_LANDS] = { "llm-address", "the name leads to an address of an LLM provider, or to loopback or link-local" },
 };
 

@@ -22,6 +22,9 @@ enum denial {
 	DENIAL_ODD_NAME,    /* no host name */
 	DENIAL_ECH,         /* the name that counts is encrypted */
 	DENIAL_SECOND_NAME, /* after a HelloRetryRequest another name than before */
+	DENIAL_PROXY,       /* towards a configured proxy: not plain HTTP */
+	DENIAL_CONNECT,     /* a CONNECT for it that cannot be passed on */
+	DENIAL_TUNNEL_NAME, /* in a tunnel: an LLM name that CONNECT did not ask for */
 	DENIAL_LANDS,       /* the name leads to an LLM address, or to this machine */
 	DENIAL_COUNT,
 };

@@ -13,6 +13,7 @@
 #include "gate_abi.h"
 #include "terms.h"
 
+struct addr_port;
 struct ca;
 struct gate;
 struct money;
@@ -57,6 +58,8 @@ struct path_options {
 	size_t ninherited;
 	const struct path_provider *providers; /* index = the `provider` of gate endpoints and hold slots */
 	size_t nproviders;
+	const struct addr_port *proxies; /* HTTP proxies whose CONNECTs are read (tunnel.h) */
+	size_t nproxies;
 	unsigned workers;
 	uint16_t listen_port; /* 0 = a free one that the kernel gives to nobody */
 	bool http2;

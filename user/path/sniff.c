@@ -9,6 +9,9 @@
  *   other address         | terminate           | splice; refuse ECH       | splice; HTTP that asks for an
  *                         |                     |  (`ech: allow`: splice)  |  LLM host, or hides it: answered 403
  *   not an agent          | refuse              | splice, as above         | as above
+ *   a configured proxy    | refuse              | refuse                   | HTTP alone: CONNECT is a tunnel (tunnel.h)
+ *
+ * In a tunnel the same again, by the address where it leads; an LLM name has to be the one of the CONNECT.
  *
  * ECH: the name that we read is not the one that the server goes by, and browsers send the extension with random content (GREASE) in every
  * hello, so that the two cannot be told apart. docs/decisions.md says why it is refused.
@@ -20,6 +23,8 @@
 #include "path/conn.h"
 #include "path/denial.h"
 #include "path/plain.h"
+#include "path/tunnel.h"
+#include "path/tunnel_head.h"
 #include "wire/hello.h"
 
 static bool is_llm_address(const struct conn *c)
@@ -65,10 +70,8 @@ static void answer_http(struct conn *c, enum denial why)
 	conn_answer_plain(c, http, sizeof http - 1);
 }
 
-static void decide_http(struct conn *c)
+static void judge_http(struct conn *c)
 {
-	if (is_llm_address(c))
-		return answer_http(c, DENIAL_PLAIN_HTTP);
 	switch (plain_read(buf_ptr(&c->in), buf_len(&c->in), is_llm_host, c)) {
 	case PLAIN_MORE:
 		return;
@@ -83,11 +86,36 @@ static void decide_http(struct conn *c)
 	}
 }
 
+static void decide_http(struct conn *c)
+{
+	if (is_llm_address(c))
+		return answer_http(c, DENIAL_PLAIN_HTTP);
+	judge_http(c);
+}
+
+static void decide_proxy(struct conn *c)
+{
+	struct tunnel_head head;
+	struct err e;
+
+	switch (tunnel_read_connect(buf_ptr(&c->in), buf_len(&c->in), is_llm_host, c, &head, &e)) {
+	case TUNNEL_MORE:
+		return;
+	case TUNNEL_HEAD:
+		return tunnel_begin(c, &head);
+	case TUNNEL_OTHER:
+		return judge_http(c);
+	case TUNNEL_BAD:
+		return refuse(c, DENIAL_CONNECT, e.text);
+	}
+}
+
 static void terminate(struct conn *c, const struct path_provider *p, const struct hello *h)
 {
 	const struct path_env *env = c->worker->env;
 
-	if (env->sighted)
+	/* In a tunnel the address is the proxy's. */
+	if (env->sighted && !c->tunnel)
 		env->sighted(env->sighted_ctx, c->provider_index, h->sni, &c->who.flow, c->who.agent, is_llm_address(c));
 	c->provider = p;
 	memcpy(c->sni, h->sni, sizeof c->sni);
@@ -108,13 +136,20 @@ static enum denial judge_other(const struct conn *c, const struct hello *h)
 	return c->who.flow.class == GATE_CLASS_DEDICATED ? DENIAL_OTHER_NAME : DENIAL_COUNT;
 }
 
+static enum denial judge_ours(const struct conn *c, const struct hello *h)
+{
+	const char *asked = tunnel_llm_host(c->tunnel);
+
+	if (c->who.flow.flags & GATE_FLOW_STRANGER)
+		return DENIAL_STRANGER;
+	return c->tunnel && (!asked || strcmp(asked, h->sni) != 0) ? DENIAL_TUNNEL_NAME : DENIAL_COUNT;
+}
+
 static void decide_tls(struct conn *c, const struct hello *h)
 {
 	const struct path_provider *p = h->sni[0] ? path_provider_of(c->worker->path, h->sni, &c->provider_index) : NULL;
-	enum denial why = p ? DENIAL_COUNT : judge_other(c, h);
+	enum denial why = p ? judge_ours(c, h) : judge_other(c, h);
 
-	if (p && (c->who.flow.flags & GATE_FLOW_STRANGER))
-		why = DENIAL_STRANGER;
 	if (why != DENIAL_COUNT)
 		return refuse(c, why, h->sni[0] ? h->sni : NULL);
 	if (p)
@@ -122,31 +157,46 @@ static void decide_tls(struct conn *c, const struct hello *h)
 	splice_begin(c, h);
 }
 
+static void look(struct conn *c)
+{
+	bool is_to_proxy = !c->tunnel && tunnel_is_to_proxy(c);
+	struct hello hello;
+	struct err e;
+
+	switch (hello_parse(buf_ptr(&c->in), buf_len(&c->in), &hello, &e)) {
+	case HELLO_MORE:
+		return;
+	case HELLO_TLS:
+		return is_to_proxy ? refuse(c, DENIAL_PROXY, NULL) : decide_tls(c, &hello);
+	case HELLO_HTTP:
+		return is_to_proxy ? decide_proxy(c) : decide_http(c);
+	case HELLO_OTHER:
+		return is_to_proxy ? refuse(c, DENIAL_PROXY, NULL) : decide_plain(c);
+	case HELLO_BAD:
+		return refuse(c, DENIAL_HELLO, e.text);
+	}
+}
+
 static void sniff_readable(struct conn *c)
 {
 	char *to = buf_reserve(&c->in, 4096);
 	ssize_t got = to ? recv(c->fd, to, 4096, MSG_DONTWAIT) : -1;
-	struct hello hello;
-	struct err e;
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0)
 		return conn_close(c);
 	buf_grew(&c->in, (size_t)got);
+	look(c);
+}
 
-	switch (hello_parse(buf_ptr(&c->in), buf_len(&c->in), &hello, &e)) {
-	case HELLO_MORE:
-		return;
-	case HELLO_TLS:
-		return decide_tls(c, &hello);
-	case HELLO_HTTP:
-		return decide_http(c);
-	case HELLO_OTHER:
-		return decide_plain(c);
-	case HELLO_BAD:
-		return refuse(c, DENIAL_HELLO, e.text);
-	}
+void sniff_again(struct conn *c)
+{
+	conn_set_stage(c, &stage_sniff);
+	conn_set_timeout(c, CONN_SNIFF_MS);
+	conn_read_more(c, true);
+	if (buf_len(&c->in))
+		look(c);
 }
 
 /*

@@ -23,6 +23,7 @@
 #include "path/names.h"
 #include "path/plain.h"
 #include "path/second.h"
+#include "path/tunnel.h"
 #include "wire/hello.h"
 
 #define PIPE_BYTES (64 * 1024)
@@ -50,6 +51,7 @@ struct splice {
 	bool has_connection; /* a second one of its agent's share */
 	struct second second; /* TLS */
 	struct plain *plain;  /* no TLS */
+	bool is_mute;         /* nothing of the agent's goes on: a proxy that has refused */
 	bool is_hidden;       /* the name in host may not be the one that counts */
 	char host[256];
 };
@@ -119,6 +121,8 @@ static bool look_at_second(struct splice *s)
 
 static bool look_up(struct splice *s, const char *fresh, size_t n)
 {
+	if (s->is_mute)
+		return false;
 	if (s->plain)
 		return look_at_plain(s, fresh, n);
 	return s->up.cleared == SIZE_MAX || look_at_second(s);
@@ -296,19 +300,6 @@ static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n
 	splice_dial(s, addrs, n);
 }
 
-static bool take_connection(struct splice *s)
-{
-	struct conn *c = s->conn;
-	unsigned wake;
-
-	s->has_connection = share_take_place(c->place.agent, &wake);
-	if (s->has_connection)
-		path_wake_worker(c->worker->path, wake);
-	else
-		accept_tell_share(c->worker, c->place.agent, &c->who);
-	return s->has_connection;
-}
-
 /* NULL: no memory. */
 static struct splice *splice_new(struct conn *c, const struct hello *h)
 {
@@ -339,6 +330,16 @@ static struct splice *splice_new(struct conn *c, const struct hello *h)
 	return s;
 }
 
+/* A tunnel has its connection already, and the place for it. */
+static void go_on(struct splice *s)
+{
+	int fd = tunnel_take(s->conn->tunnel, &s->down.queued, &s->is_mute);
+
+	if (fd < 0 || !s->down.look(s, buf_ptr(&s->down.queued), buf_len(&s->down.queued)))
+		return conn_close(s->conn);
+	connected(s, fd, NULL);
+}
+
 void splice_begin(struct conn *c, const struct hello *h)
 {
 	struct splice *s = splice_new(c, h);
@@ -349,7 +350,12 @@ void splice_begin(struct conn *c, const struct hello *h)
 	conn_set_timeout(c, c->worker->options->connect_timeout_ms * 2);
 	conn_read_more(c, false);
 
-	if (!take_connection(s) || (s->plain && !look_at_plain(s, buf_ptr(&c->in), buf_len(&c->in))))
+	if (s->plain && !look_at_plain(s, buf_ptr(&c->in), buf_len(&c->in)))
+		return conn_close(c);
+	if (c->tunnel)
+		return go_on(s);
+	s->has_connection = conn_take_onward(c);
+	if (!s->has_connection)
 		return conn_close(c);
 	if (!s->host[0]) {
 		struct sockaddr_storage to = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);

@@ -181,10 +181,40 @@ static void nat64_forms(void **state)
 	}
 }
 
+/* NULL: refused. */
+static const struct {
+	const char *text, *addr;
+	uint16_t port;
+} with_ports[] = {
+	{ "198.51.100.7:3128", "198.51.100.7", 3128 }, { "[2001:db8::1]:65535", "2001:db8::1", 65535 },
+	{ "[::ffff:198.51.100.7]:1", "198.51.100.7", 1 },
+	{ .text = "198.51.100.7" }, { .text = "198.51.100.7:" }, { .text = "198.51.100.7:0" }, { .text = "198.51.100.7:65536" }, { .text = "198.51.100.7:99999999999" },
+	{ .text = "198.51.100.7:080" }, { .text = "198.51.100.7:80 " }, { .text = "198.51.100.7:+80" }, { .text = "198.51.100.007:80" }, { .text = "198.51.100:80" },
+	{ .text = "2001:db8::1:80" }, { .text = "[198.51.100.7]:80" }, { .text = "[2001:db8::1]" }, { .text = "[2001:db8::1:80" }, { .text = "[]:80" }, { .text = "[:80" }, { .text = ":80" }, { .text = "" },
+	{ .text = "198.51.100.0/24:80" }, { .text = "[2001:db8::/32]:80" }, { .text = "proxy.example:80" }, { .text = "[2001:db8::1%lo]:80" },
+	{ .text = "[1111:1111:1111:1111:1111:1111:1111:1111111111111]:80" },
+};
+
+static void ports_behind(void **state)
+{
+	for (size_t i = 0; i < sizeof(with_ports) / sizeof(with_ports[0]); i++) {
+		struct addr_port to;
+		char text[ADDR_TEXT_MAX];
+
+		if (addr_parse_port(with_ports[i].text, &to) != !!with_ports[i].addr)
+			fail_msg("%s", with_ports[i].text);
+		if (!with_ports[i].addr)
+			continue;
+		assert_string_equal(addr_show(to.addr, text, sizeof(text)), with_ports[i].addr);
+		assert_int_equal(to.port, with_ports[i].port);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(ports_behind),
 		cmocka_unit_test(other_families_are_refused),
 		cmocka_unit_test(too_small_a_place),
 		cmocka_unit_test(ranges),

@@ -211,6 +211,21 @@ static int check_ports(struct check *k)
 	return 0;
 }
 
+static int check_proxies(struct check *k)
+{
+	struct config *c = k->c;
+	const struct yaml_node *n = k->root ? yaml_find(k->root, "proxies") : NULL;
+
+	for (size_t i = 0; i < c->proxies.n; i++)
+		for (size_t j = 0; j < i; j++)
+			if (memcmp(c->proxy[i].addr, c->proxy[j].addr, sizeof(c->proxy[i].addr)) == 0 && c->proxy[i].port == c->proxy[j].port)
+				return yaml_complain(k->y, yaml_at(n, i), k->e, "proxies", "stands twice; list each proxy once");
+	if (c->taken_ports.n > GATE_PORTS_MAX)
+		return yaml_complain(k->y, n, k->e, "proxies", "and capture_ports together have %zu ports, at most %d are possible; leave some out",
+				     c->taken_ports.n, GATE_PORTS_MAX);
+	return 0;
+}
+
 /* ---- alerts */
 
 /* Secrets and money figures go only where TLS goes, or nowhere off this machine. */
@@ -280,6 +295,8 @@ int config_check(const struct yaml *y, const struct yaml_node *root, struct conf
 			r = check_cgroups(&k, places);
 		if (r == 0)
 			r = check_ports(&k);
+		if (r == 0)
+			r = check_proxies(&k);
 		if (r == 0)
 			r = check_alerts(&k);
 	}

@@ -200,6 +200,31 @@ static int put_addresses(struct config_reading *r, struct config_provider *p)
 	return ret;
 }
 
+static int put_proxies(struct config_reading *r, struct config *c)
+{
+	void *proxy = NULL, *ports = NULL;
+	int ret = config_keep_array(r, c->proxies.n, sizeof(struct addr_port), &proxy);
+
+	if (ret == 0)
+		ret = config_keep_array(r, c->capture_ports.n + c->proxies.n, sizeof(uint16_t), &ports);
+	if (ret < 0)
+		return ret;
+	c->proxy = proxy;
+	c->taken_ports.v = ports;
+	for (size_t i = 0; i < c->capture_ports.n; i++)
+		c->taken_ports.v[c->taken_ports.n++] = c->capture_ports.v[i];
+	for (size_t i = 0; i < c->proxies.n; i++) {
+		size_t k = 0;
+
+		ASSERT(addr_parse_port(c->proxies.v[i], &c->proxy[i]));
+		while (k < c->taken_ports.n && c->taken_ports.v[k] != c->proxy[i].port)
+			k++;
+		if (k == c->taken_ports.n)
+			c->taken_ports.v[c->taken_ports.n++] = c->proxy[i].port;
+	}
+	return 0;
+}
+
 /* Run from the folder it was built in, purse finds the shipped list beside the program. */
 static int find_shipped_prices(struct config_reading *r, struct config *c)
 {
@@ -255,6 +280,8 @@ static int read_all(const char *name, const struct yaml *y, struct config *c, st
 		ret = put_addresses(&r, &c->providers.v[i]);
 	if (ret == 0)
 		ret = keep_nets(&r, &c->nat64_prefixes, &c->nat64);
+	if (ret == 0)
+		ret = put_proxies(&r, c);
 	if (ret == 0)
 		ret = find_shipped_prices(&r, c);
 	return ret < 0 ? ret : config_check(y, root, c, e);

@@ -107,6 +107,12 @@ struct config {
 		uint16_t *v;
 		size_t n;
 	} capture_ports;
+	struct config_texts proxies; /* as written */
+	struct addr_port *proxy; /* the same */
+	struct {
+		uint16_t *v;
+		size_t n;
+	} taken_ports; /* capture_ports and those of the proxies: what the gate is told */
 	int64_t others; /* enum config_others */
 	int64_t heartbeat_stale_ns, connect_timeout_ns, response_timeout_ns;
 	int64_t request_timeout_ns, stall_timeout_ns;

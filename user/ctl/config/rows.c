@@ -167,6 +167,8 @@ static const struct config_row top_rows[] = {
 	  .max = 65535, .example = "0", .help = "on 127.0.0.1 and ::1; 0 = a free one that the kernel gives to nobody" },
 	{ .key = "capture_ports", .type = CONFIG_PORTS, .offset = AT(capture_ports), .fallback = "[443]",
 	  .max = GATE_PORTS_MAX, .example = "443", .help = "TCP ports that agents' connections are taken from" },
+	{ .key = "proxies", .type = CONFIG_PROXIES, .offset = AT(proxies), .max = 64, .example = "\"10.0.0.8:3128\"",
+	  .help = "the company's HTTP proxies that agents may use (HTTPS_PROXY=http://…): purse reads their CONNECTs; their ports are captured, too" },
 	{ .key = "ech", .type = CONFIG_WORD, .offset = AT(ech), .fallback = "refuse", .words = ech_words, .example = "refuse",
 	  .help = "agents' TLS that may hide its name (Encrypted Client Hello): refuse | allow, but never towards LLM addresses" },
 	{ .key = "others", .type = CONFIG_WORD, .offset = AT(others), .fallback = "allow", .words = others_words,

@@ -33,6 +33,7 @@ enum config_type {
 	CONFIG_HOSTS,    /* struct config_texts, host names in lower case */
 	CONFIG_ADDRESSES, /* struct config_texts, IP addresses and ranges */
 	CONFIG_NAT64,    /* struct config_texts, IPv6 ranges as RFC 6052 wants them */
+	CONFIG_PROXIES,  /* struct config_texts, IP addresses with a port */
 	CONFIG_GLOBS,    /* struct config_texts, patterns of names */
 	CONFIG_WORDLIST, /* struct config_texts, a command and its arguments */
 	CONFIG_ROWS,     /* { void *v; size_t n }, elements of `table` */

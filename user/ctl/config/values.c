@@ -295,6 +295,18 @@ static int read_nat64_element(struct config_reading *r, const struct config_row 
 	return config_keep(r, s, at);
 }
 
+static int read_proxy_element(struct config_reading *r, const struct config_row *row, const struct yaml_node *n, void *at)
+{
+	struct str s = yaml_scalar(n);
+	struct addr_port to;
+
+	if (!addr_parse_port(s.p, &to))
+		return BAD(r, n, "is not an IP address with a port (no name, no http://); write e.g. [%s]", row->example);
+	if (addr_is_special(to.addr))
+		return BAD(r, n, "is this machine, link-local or nothing: the gate never sees such connections; write e.g. [%s]", row->example);
+	return config_keep(r, s, at);
+}
+
 static int read_percent_element(struct config_reading *r, const struct config_row *row, const struct yaml_node *n, void *at)
 {
 	struct str s = yaml_scalar(n);
@@ -336,6 +348,7 @@ static int read_list(struct config_reading *r, const struct config_row *row, con
 		[CONFIG_HOSTS] = { sizeof(char *), read_host_element },
 		[CONFIG_ADDRESSES] = { sizeof(char *), read_address_element },
 		[CONFIG_NAT64] = { sizeof(char *), read_nat64_element },
+		[CONFIG_PROXIES] = { sizeof(char *), read_proxy_element },
 	};
 	size_t size = elements[row->type].size;
 	struct plain_list list = { .n = yaml_count(n) };
@@ -400,6 +413,7 @@ const struct config_reader config_readers[CONFIG_TYPE_COUNT] = {
 	[CONFIG_HOSTS] = { YAML_LIST, read_list },
 	[CONFIG_ADDRESSES] = { YAML_LIST, read_list },
 	[CONFIG_NAT64] = { YAML_LIST, read_list },
+	[CONFIG_PROXIES] = { YAML_LIST, read_list },
 	[CONFIG_GLOBS] = { YAML_LIST, read_list },
 	[CONFIG_WORDLIST] = { YAML_LIST, read_list },
 	[CONFIG_ROWS] = { YAML_LIST, NULL },

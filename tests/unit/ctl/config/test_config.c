@@ -70,6 +70,7 @@ static const char full[] = "state_dir: /tmp/s/\n"
 			   "workers: 64\n"
 			   "listen_port: 8443\n"
 			   "capture_ports: [443, 8443]\n"
+			   "proxies: ['10.0.0.8:3128', '[2001:db8::8]:8443']\n"
 			   "others: deny\n"
 			   "heartbeat_stale: 1500ms\n"
 			   "body_max: 64KiB\n"
@@ -186,6 +187,10 @@ static void reads_all(void **state)
 
 	assert_string_equal(c->state_dir, "/tmp/s"); /* the habit of a slash */
 	assert_int_equal(c->capture_ports.n, 2);
+	assert_int_equal(c->proxies.n, 2);
+	assert_int_equal(c->proxy[1].port, 8443);
+	assert_int_equal(c->taken_ports.n, 3); /* the second proxy's is among capture_ports */
+	assert_int_equal(c->taken_ports.v[2], 3128);
 	assert_int_equal(c->others, CONFIG_DENY);
 	assert_int_equal(c->heartbeat_stale_ns, 1500000000);
 	assert_int_equal(c->body_max_bytes, 65536);
@@ -203,7 +208,7 @@ static void reads_all(void **state)
 	assert_string_equal(c->accounts.v[0].parent, "org");
 	assert_int_equal(c->accounts.v[0].limits[WINDOW_MONTH], 500 * NANOUSD_PER_USD);
 	assert_true(c->accounts.v[0].limits[WINDOW_DAY] == GATE_NO_LIMIT);
-	assert_int_equal(c->accounts.v[0].line, 27);
+	assert_int_equal(c->accounts.v[0].line, 28);
 	assert_int_equal(c->agents.v[0].limits[WINDOW_HOUR], 1000);
 	assert_int_equal(c->agents.v[0].limits[WINDOW_DAY], 25 * NANOUSD_PER_USD);
 	assert_int_equal(c->agents.v[0].exhausted_below, 50000000);
@@ -300,6 +305,12 @@ static const struct {
 	{ "capture_ports: 443", "t.yaml:1: capture_ports: \"443\" is not a list; write e.g. [443]" },
 	{ "capture_ports: [443, 99999]", "t.yaml:1: capture_ports: \"99999\" is not a port from 1 to 65535; write e.g. [443]" },
 	{ "capture_ports: [443, 80, 443]", "t.yaml:1: capture_ports: \"443\" stands twice; list each port once" },
+	{ "proxies: ['10.0.0.8:3128', proxy.example.com:3128]", "t.yaml:1: proxies: \"proxy.example.com:3128\" is not an IP address with a port (no name, no http://); write e.g. [\"10.0.0.8:3128\"]" },
+	{ "proxies: ['http://10.0.0.8:3128']", "t.yaml:1: proxies: \"http://10.0.0.8:3128\" is not an IP address with a port (no name, no http://); write e.g. [\"10.0.0.8:3128\"]" },
+	{ "proxies: [10.0.0.8]", "t.yaml:1: proxies: \"10.0.0.8\" is not an IP address with a port (no name, no http://); write e.g. [\"10.0.0.8:3128\"]" },
+	{ "proxies: ['127.0.0.1:3128']", "t.yaml:1: proxies: \"127.0.0.1:3128\" is this machine, link-local or nothing: the gate never sees such connections; write e.g. [\"10.0.0.8:3128\"]" },
+	{ "proxies: ['10.0.0.8:3128', '[::ffff:10.0.0.8]:3128']", "t.yaml:1: proxies: \"[::ffff:10.0.0.8]:3128\" stands twice; list each proxy once" },
+	{ "capture_ports: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]\nproxies: ['10.0.0.8:16', '10.0.0.8:17']", "and capture_ports together have 17 ports, at most 16 are possible; leave some out" },
 	{ "prices: [prices.yaml]", "t.yaml:1: prices: \"prices.yaml\" is not an absolute path; write e.g. [/usr/local/share/purse/prices.yaml]" },
 	{ "agents: [{name: a, day: 12 EUR}]", "t.yaml:1: agents.day: \"12 EUR\" is not a USD amount; write e.g. 12.50USD" },
 	{ "agents: [{name: a, day: -5USD}]", "t.yaml:1: agents.day: \"-5USD\" is not a USD amount; write e.g. 12.50USD" },
