@@ -6,7 +6,7 @@
 # archives, one behind the other as the kernel takes them: what is the same for all kernels, and the modules of one.
 #
 # In the guest: /kernel-test/{programs/,modules/,settings,bypass} are for guest-init.sh.
-tools="bash curl openssl nsenter unshare mount umount ip ss sysctl"
+tools="bash curl openssl nsenter unshare prlimit mount umount ip ss sysctl"
 data="/etc/ssl/openssl.cnf /usr/lib/ssl/openssl.cnf /etc/ssl/certs/ca-certificates.crt /usr/share/zoneinfo/UTC /usr/share/zoneinfo/Etc/UTC"
 
 # Absolute paths on stdin: copied to the same place below $1, what links lead to instead of the links.

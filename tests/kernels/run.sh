@@ -21,7 +21,7 @@ factor=${PURSE_PATIENCE:-8}
 programs=${PURSE_PROGRAMS-test_*}
 bypass=${PURSE_BYPASS-tests/bypass}
 [ "${1:-}" != short ] || { bypass=tests/bypass/test_ways.py; shift; }
-limit=${PURSE_KERNEL_TIMEOUT:-1800}
+limit=${PURSE_KERNEL_TIMEOUT:-3600}
 passed=0 failed=0 skipped=0
 # What the tests want beside what is built in: sock_diag's parts, a cable between namespaces, and the socket families that an agent must not get.
 modules="veth inet_diag tcp_diag udp_diag raw_diag sctp dccp dccp_ipv4 ib_core smc tipc vsock l2tp_core l2tp_ip tun kcm rds libcrc32c ip6_udp_tunnel udp_tunnel"
