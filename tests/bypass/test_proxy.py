@@ -56,6 +56,11 @@ def serve(s):
             s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nthrough:")
             continue
         host, _, p = target.rpartition(":")
+        if host == "early.test":  # its server speaks first, and says what only an answer to a ClientHello says
+            s.sendall(b"HTTP/1.1 200 yes\r\n\r\n" + b"\x16\x03\x03\x00\x06\x02\x00\x00\x02\x03\x03")
+            while s.recv(4096):
+                pass
+            return
         try:
             far = socket.create_connection((addresses.get(host, host.strip("[]")), int(p)), timeout=5)
         except OSError as e:
@@ -252,6 +257,15 @@ def test_tricks(behind):
         assert "\\x16\\x03" not in got, f"{row}: {got}"
         assert not any(OPENAI in h or ANTHROPIC in h for h in b.heads()), row
     assert b.requests() == 0 and b.w.ledger() == []
+
+
+def test_a_server_that_answers_before_it_is_asked(behind):
+    """Its bytes came with the proxy's 200, ahead of the agent's hello."""
+    b = behind()
+    b.say(connect("early.test:443"), hello("early.test"), b"x")
+    assert b.w.daemon.poll() is None
+    assert b.w.chat(args=("-x", b.url))[0] == 200
+    b.w.assert_exact()
 
 
 def test_silence_is_told(behind):

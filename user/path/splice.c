@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/addr.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -107,6 +108,7 @@ static bool look_at_second(struct splice *s)
 	struct flow_pipe *up = &s->up;
 	enum second_verdict v = SECOND_PASS;
 
+	ASSERT(up->cleared == SIZE_MAX || up->cleared <= buf_len(&up->queued));
 	if (s->second.waits_for == SECOND_SERVER)
 		return true;
 	if (s->second.waits_for == SECOND_AGENT)
@@ -238,10 +240,8 @@ static void connected(void *ctx, int fd, const char *error)
 	s->fd = fd;
 	s->up.from = s->down.to = c->fd;
 	s->up.to = s->down.from = fd;
-	if (buf_append(&s->up.queued, buf_ptr(&c->in), buf_len(&c->in)) ||
-	    loop_io_new(c->worker->loop, fd, peer_ready, s, &s->io))
+	if (loop_io_new(c->worker->loop, fd, peer_ready, s, &s->io))
 		return conn_close(c);
-	buf_clear(&c->in);
 	WORKER_COUNT(c->worker, spliced, 1);
 	splice_move(s);
 }
@@ -333,11 +333,10 @@ static struct splice *splice_new(struct conn *c, const struct hello *h)
 /* A tunnel has its connection already, and the place for it. */
 static void go_on(struct splice *s)
 {
-	int fd = tunnel_take(s->conn->tunnel, &s->down.queued, &s->is_mute);
-
-	if (fd < 0 || !s->down.look(s, buf_ptr(&s->down.queued), buf_len(&s->down.queued)))
+	s->fd = tunnel_take(s->conn->tunnel, &s->down.queued, &s->is_mute);
+	if (s->fd < 0 || !s->down.look(s, buf_ptr(&s->down.queued), buf_len(&s->down.queued)))
 		return conn_close(s->conn);
-	connected(s, fd, NULL);
+	connected(s, s->fd, NULL);
 }
 
 void splice_begin(struct conn *c, const struct hello *h)
@@ -352,6 +351,10 @@ void splice_begin(struct conn *c, const struct hello *h)
 
 	if (s->plain && !look_at_plain(s, buf_ptr(&c->in), buf_len(&c->in)))
 		return conn_close(c);
+	/* Before anything of the other side is looked at: `cleared` counts from here. */
+	if (buf_append(&s->up.queued, buf_ptr(&c->in), buf_len(&c->in)))
+		return conn_close(c);
+	buf_clear(&c->in);
 	if (c->tunnel)
 		return go_on(s);
 	s->has_connection = conn_take_onward(c);
