@@ -385,6 +385,20 @@ static bool is_same(const struct trusted *a, const struct trusted *b)
 	return true;
 }
 
+/* That nobody but we refer to any more: a hand-over that failed makes new ones. */
+static void drop_unused_clients(struct ca *ca)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ca->nclients; i++) {
+		if (atomic_load(&ca->clients[i]->refs) == 1)
+			tls_ctx_unref(ca->clients[i]);
+		else
+			ca->clients[n++] = ca->clients[i];
+	}
+	ca->nclients = n;
+}
+
 int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret, struct err *e)
 {
 	struct tls_ctx *c;
@@ -396,6 +410,7 @@ int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret,
 	pthread_mutex_lock(&ca->lock);
 	if (!ca->nclients)
 		ca->loaded = now;
+	drop_unused_clients(ca);
 	if (ca->nclients < CLIENTS_MAX) {
 		ca->clients[ca->nclients++] = tls_ctx_ref(c);
 		r = refuse_keys(ca, &ca->certs, e);
@@ -420,7 +435,7 @@ int ca_clients_follow(struct ca *ca, const char *extra_ca, struct err *e)
 	pthread_mutex_lock(&ca->lock);
 	size_t n = ca->nclients;
 	pthread_mutex_unlock(&ca->lock);
-	/* They are never fewer. */
+	/* Made and dropped by this thread, too. */
 	for (size_t i = 0; i < n; i++) {
 		int r = tls_client_ctx_load(ca->clients[i], extra_ca, e);
 

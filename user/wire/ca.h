@@ -52,7 +52,7 @@ int ca_client_ctx_new(struct ca *ca, const char *extra_ca, struct tls_ctx **ret,
 /*
  * Whom all of these contexts trust is loaded again, if extra_ca or the system's roots are other files than when it last was: new roots, and
  * revocation lists, which end. 1: it was; 0: nothing changed; negative: it cannot be, and they go on as before, told once for each change.
- * For one thread, once a minute or so.
+ * For the thread that makes the contexts, once a minute or so.
  */
 int ca_clients_follow(struct ca *ca, const char *extra_ca, struct err *e);
 /* SHA-256 of the root certificate in hex (size >= 65) and the end of the intermediate. */

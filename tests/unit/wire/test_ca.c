@@ -235,6 +235,28 @@ static void test_our_ca_never_vouches_for_a_provider(void **state)
 	place_free(&p);
 }
 
+/* A hand-over that fails makes a context anew, each time. */
+static void test_contexts_that_nobody_has_are_dropped(void **state)
+{
+	struct place p;
+	bool is_new;
+	struct err e = { 0 };
+	struct tls_ctx *stays, *c;
+
+	(void)state;
+	place_make(&p);
+	struct ca *ca = must_open(&p, USUAL, &is_new);
+	assert_int_equal(ca_client_ctx_new(ca, NULL, &stays, &e), 0);
+	for (int i = 0; i < 40; i++) {
+		if (ca_client_ctx_new(ca, NULL, &c, &e))
+			fail_msg("%d: %s", i, e.text);
+		tls_ctx_unref(c);
+	}
+	tls_ctx_unref(stays);
+	ca_close(ca);
+	place_free(&p);
+}
+
 /* New roots and lists are followed without a start; what cannot be read is told once and changes nothing. */
 static void test_whom_the_clients_trust_is_followed(void **state)
 {
@@ -471,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_a_client_believes),
 		cmocka_unit_test(test_our_ca_never_vouches_for_a_provider),
+		cmocka_unit_test(test_contexts_that_nobody_has_are_dropped),
 		cmocka_unit_test(test_whom_the_clients_trust_is_followed),
 		cmocka_unit_test(test_permits),
 		cmocka_unit_test(test_names_that_are_none),
