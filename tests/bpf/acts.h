@@ -188,6 +188,23 @@ static UNUSED int dial_on(int fd, const struct sockaddr_storage *to, struct seen
 	return 0;
 }
 
+/* The same, and a process stays behind in the cgroup that asks the socket for its peer until it is killed. */
+static UNUSED int dial_then_ask_later(void *ctx, struct seen *seen)
+{
+	const struct dial *d = ctx;
+	int fd = socket(d->family, SOCK_STREAM, 0);
+	int err = dial_on(fd, &d->to, seen);
+	pid_t pid = err ? -1 : fork();
+
+	while (pid == 0) {
+		socklen_t size = sizeof(seen->peer);
+
+		(void)getpeername(fd, (struct sockaddr *)&seen->peer, &size);
+		(void)usleep(1000);
+	}
+	return err;
+}
+
 static UNUSED int run_dial(void *ctx, struct seen *seen)
 {
 	const struct dial *d = ctx;

@@ -260,22 +260,6 @@ static void everything_is_there(void **unused)
 }
 
 /* Redirected by the older programs, not yet accepted: its flow is gone, so that whoever accepts closes it. What it was told stays. */
-static int dial_then_ask_later(void *ctx, struct seen *seen)
-{
-	const struct dial *d = ctx;
-	int fd = socket(d->family, SOCK_STREAM, 0);
-	int err = dial_on(fd, &d->to, seen);
-	pid_t pid = err ? -1 : fork();
-
-	while (pid == 0) {
-		socklen_t size = sizeof(seen->peer);
-
-		(void)getpeername(fd, (struct sockaddr *)&seen->peer, &size);
-		(void)usleep(1000);
-	}
-	return err;
-}
-
 static void sockets_live_on(void **unused)
 {
 	struct dial d = make_dial(V4, HOST_DEDICATED, PORT_CAPTURED, SOCK_STREAM);

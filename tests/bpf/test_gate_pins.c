@@ -59,24 +59,6 @@ static void denied_while_closed(void **unused)
 	assert_int_equal(dial_llm(rig.agent_a), told(ECONNREFUSED));
 }
 
-/* A connection that was redirected under the old programs still knows its peer under the new ones. */
-static int dial_then_ask_later(void *ctx, struct seen *seen)
-{
-	const struct dial *d = ctx;
-	int fd = socket(d->family, SOCK_STREAM, 0);
-	int err = dial_on(fd, &d->to, seen);
-	pid_t pid = err ? -1 : fork();
-
-	/* Stays behind and asks until it is killed. */
-	while (pid == 0) {
-		socklen_t size = sizeof(seen->peer);
-
-		(void)getpeername(fd, (struct sockaddr *)&seen->peer, &size);
-		(void)usleep(1000);
-	}
-	return err;
-}
-
 /* Actors inherit the locks' descriptors; another lock file and the other lock handed on stand for an orderly hand-over. */
 static void reopen_beside_actors(void)
 {
@@ -93,6 +75,7 @@ static void reopen_beside_actors(void)
 	rig.o.inherited_pins = 0;
 }
 
+/* A connection that was redirected under the old programs still knows its peer under the new ones. */
 static void sockets_are_remembered(void **unused)
 {
 	struct dial d = make_dial(V4, HOST_DEDICATED, PORT_CAPTURED, SOCK_STREAM);

@@ -94,7 +94,10 @@ const char *gate_map_name(enum gate_map m);
 int gate_pins_make(const struct gate *g, struct err *e);
 int gate_pins_remove(const char *pin_dir, struct err *e);
 /* Ends links that another version pinned for programs that are not among g->hooks. */
-int gate_pins_drop_other_links(const struct gate *g, struct err *e);
+int gate_pins_drop_other_links(struct gate *g, struct err *e);
+/* Calls fn with the path and name of each pin in the folder until one answers with a negative errno and e. No such folder: -ENOENT. */
+typedef int (*gate_pin_fn)(void *ctx, const char *path, const char *name, struct err *e);
+int gate_each_pin(const char *folder, gate_pin_fn fn, void *ctx, struct err *e);
 /* kind: "maps", "links". No such folder is fine. */
 int gate_pins_remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e);
 /*

@@ -10,7 +10,6 @@
  * `events` alone. Both daemons are dead to the programs (the new state has no heartbeat): agents are denied until the start is done.
  */
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,12 +24,19 @@
 
 #define KEY_MAX 64
 
-static int pin_once_more(const struct gate *g, const char *name, struct err *e)
-{
-	char from[PATH_MAX], to[PATH_MAX];
+struct staying {
+	const struct gate *gate;
+	const struct gate_layout *older;
+};
 
-	gate_pin_path(g, "maps", name, from);
-	gate_pin_path(g, GATE_MAPS_NEXT, name, to);
+static int pin_once_more(void *ctx, const char *from, const char *name, struct err *e)
+{
+	const struct staying *s = ctx;
+	char to[PATH_MAX];
+
+	if (gate_layout_convert(s->older, name))
+		return 0;
+	gate_pin_path(s->gate, GATE_MAPS_NEXT, name, to);
 	CLEANUP_CLOSE int fd = bpf_obj_get(from);
 
 	if (fd < 0 || bpf_obj_pin(fd, to) < 0)
@@ -41,20 +47,11 @@ static int pin_once_more(const struct gate *g, const char *name, struct err *e)
 /* All that is pinned, not only what user space knows by name: `sockets` is among it. */
 static int pin_what_stays(const struct gate *g, const struct gate_layout *older, struct err *e)
 {
+	struct staying s = { .gate = g, .older = older };
 	char path[PATH_MAX];
-	struct dirent *entry;
-	int ret = 0;
-	DIR *d;
 
 	gate_pin_path(g, "maps", "", path);
-	d = opendir(path);
-	if (!d)
-		return err_set(e, errno, "gate: cannot read %s: %s", path, strerror(errno));
-	while (ret == 0 && (entry = readdir(d)) != NULL)
-		if (entry->d_name[0] != '.' && !gate_layout_convert(older, entry->d_name))
-			ret = pin_once_more(g, entry->d_name, e);
-	(void)closedir(d);
-	return ret;
+	return gate_each_pin(path, pin_once_more, &s, e);
 }
 
 int gate_migrate_begin(struct gate *g, const struct gate_layout *older, struct err *e)

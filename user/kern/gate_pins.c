@@ -123,63 +123,72 @@ int gate_pin_replace(const char *path, int fd, struct err *e)
 	return 0;
 }
 
+/* ---- all pins of a folder */
+
+int gate_each_pin(const char *folder, gate_pin_fn fn, void *ctx, struct err *e)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *d = opendir(folder);
+
+	if (!d)
+		return err_set(e, errno, "gate: cannot read %s: %s", folder, strerror(errno));
+	while (ret == 0 && (entry = readdir(d)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		ret = fn(ctx, path, entry->d_name, e);
+	}
+	(void)closedir(d);
+	return ret;
+}
+
 /* ---- removal */
+
+static int remove_pin(void *are_links, const char *path, const char *name, struct err *e)
+{
+	if (*(bool *)are_links) {
+		CLEANUP_CLOSE int fd = bpf_obj_get(path);
+
+		/* Whoever else keeps it open: it ends now. On a dead cgroup there is nothing to end. */
+		if (fd >= 0)
+			(void)bpf_link_detach(fd);
+	}
+	return unlink(path) < 0 ? err_set(e, errno, "gate: cannot remove %s: %s", path, strerror(errno)) : 0;
+}
 
 int gate_pins_remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e)
 {
-	struct dirent *entry;
 	char path[PATH_MAX];
-	int ret = 0;
-	DIR *d;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", pin_dir, kind) >= sizeof(path))
 		return err_set(e, ENAMETOOLONG, "pin_dir: a path of %zu bytes is too long", strlen(pin_dir));
-	d = opendir(path);
-	if (!d)
-		return errno == ENOENT ? 0 : err_set(e, errno, "gate: cannot read %s: %s", path, strerror(errno));
-	while (ret == 0 && (entry = readdir(d)) != NULL) {
-		char pin[PATH_MAX + NAME_MAX + 2];
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	int ret = gate_each_pin(path, remove_pin, &are_links, e);
 
-		if (entry->d_name[0] == '.')
-			continue;
-		(void)snprintf(pin, sizeof(pin), "%s/%s", path, entry->d_name);
-		if (are_links) {
-			CLEANUP_CLOSE int fd = bpf_obj_get(pin);
-
-			/* Whoever else keeps it open: it ends now. On a dead cgroup there is nothing to end. */
-			if (fd >= 0)
-				(void)bpf_link_detach(fd);
-		}
-		if (unlink(pin) < 0)
-			ret = err_set(e, errno, "gate: cannot remove %s: %s", pin, strerror(errno));
-	}
-	(void)closedir(d);
 	if (ret == 0 && rmdir(path) < 0)
 		ret = err_set(e, errno, "gate: cannot remove %s: %s", path, strerror(errno));
 	return ret;
 }
 
-int gate_pins_drop_other_links(const struct gate *g, struct err *e)
+static int drop_other_link(void *gate, const char *path, const char *name, struct err *e)
+{
+	const struct gate *g = gate;
+
+	for (size_t i = 0; i < g->nhooks; i++)
+		if (strcmp(g->hooks[i].name, name) == 0)
+			return 0;
+	return unlink(path) < 0 ? err_set(e, errno, "gate: cannot remove %s of another version: %s", name, strerror(errno)) : 0;
+}
+
+int gate_pins_drop_other_links(struct gate *g, struct err *e)
 {
 	char path[PATH_MAX];
-	struct dirent *entry;
-	int ret = 0;
-	DIR *d;
 
-	gate_pin_path(g, "links", ".", path);
-	d = opendir(path);
-	if (!d)
-		return err_set(e, errno, "gate: cannot read %s: %s", path, strerror(errno));
-	while (ret == 0 && (entry = readdir(d)) != NULL) {
-		bool is_ours = entry->d_name[0] == '.';
-
-		for (size_t i = 0; !is_ours && i < g->nhooks; i++)
-			is_ours = strcmp(g->hooks[i].name, entry->d_name) == 0;
-		if (!is_ours && unlinkat(dirfd(d), entry->d_name, 0) < 0)
-			ret = err_set(e, errno, "gate: cannot remove %s of another version: %s", entry->d_name, strerror(errno));
-	}
-	(void)closedir(d);
-	return ret;
+	gate_pin_path(g, "links", "", path);
+	return gate_each_pin(path, drop_other_link, g, e);
 }
 
 int gate_pins_remove(const char *pin_dir, struct err *e)
