@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 bool addr_is_v4(const uint8_t addr[16]) { return memcmp(addr, v4_mapped, sizeof(v4_mapped)) == 0; }
@@ -110,17 +112,14 @@ bool addr_parse_net(const char *text, struct addr_net *ret)
 	return !has_bits_behind(ret);
 }
 
-static bool parse_port(const char *p, uint16_t *ret)
+static bool parse_port(const char *text, uint16_t *ret)
 {
-	unsigned port = 0;
-	size_t n = strspn(p, "0123456789");
+	int64_t port;
 
-	if (n < 1 || n > 5 || p[n] || p[0] == '0')
+	if (text[0] == '0' || str_to_i64(str_of(text), &port) < 0 || port > UINT16_MAX)
 		return false;
-	for (; *p; p++)
-		port = port * 10 + (unsigned)(*p - '0');
 	*ret = (uint16_t)port;
-	return port <= UINT16_MAX;
+	return true;
 }
 
 bool addr_parse_port(const char *text, struct addr_port *ret)

@@ -3,7 +3,9 @@
 #include "path/conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -86,16 +88,24 @@ static int conn_take_place(struct conn *c, struct worker *w, const struct identi
 	return taken ? 0 : -EBUSY;
 }
 
-bool conn_take_onward(struct conn *c)
+bool conn_take_onward(struct worker *w, struct share *a, const struct identity *who)
 {
 	unsigned wake;
-	bool taken = share_take_place(c->place.agent, &wake);
+	bool taken = share_take_place(a, &wake);
 
 	if (taken)
-		path_wake_worker(c->worker->path, wake);
+		path_wake_worker(w->path, wake);
 	else
-		accept_tell_share(c->worker, c->place.agent, &c->who);
+		accept_tell_share(w, a, who);
 	return taken;
+}
+
+bool conn_is_llm_host(void *ctx, const char *host)
+{
+	const struct conn *c = ctx;
+	uint16_t unused;
+
+	return path_provider_of(c->worker->path, host, &unused) != NULL;
 }
 
 int conn_new(struct worker *w, int fd, const struct identity *who, const struct stage *first, struct conn **ret)
@@ -108,10 +118,10 @@ int conn_new(struct worker *w, int fd, const struct identity *who, const struct 
 	if (!r)
 		r = loop_timer_new(w->loop, conn_timed_out, c, &c->timer);
 	if (r) {
-		if (c)
+		if (c) {
 			loop_io_free(c->io);
-		if (c)
 			place_close(&c->place);
+		}
 		free(c);
 		close(fd);
 		return r;
@@ -325,9 +335,14 @@ void conn_finish(struct conn *c)
 	(void)conn_flush(c);
 }
 
-void conn_answer_plain(struct conn *c, const char *text, size_t n)
+void conn_answer_plain(struct conn *c, const char *status, const char *text)
 {
-	(void)send(c->fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	char answer[512];
+	int n = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %zu\r\n"
+						"connection: close\r\n\r\n%s", status, strlen(text), text);
+
+	ASSERT((size_t)n < sizeof answer);
+	(void)send(c->fd, answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(c->fd, SHUT_WR);
 	conn_set_stage(c, &stage_linger);
 	conn_set_timeout(c, LINGER_MS);

@@ -75,8 +75,8 @@ int conn_new(struct worker *w, int fd, const struct identity *who, const struct 
 void conn_close(struct conn *c);
 /* It lost its place to a newer one. Stays only if there is still something of an answer to write. */
 void conn_shed(struct conn *c);
-/* For a connection onwards, one more of its agent's share: share_give. false: none is left, which was told. */
-bool conn_take_onward(struct conn *c);
+/* For a connection onwards, one more of that agent's share: share_give. false: none is left, which was told. */
+bool conn_take_onward(struct worker *w, struct share *a, const struct identity *who);
 /* Between two requests, with everything written: may lose its place from now on; or is used again. Said again is harmless. */
 void conn_rest(struct conn *c);
 void conn_rouse(struct conn *c);
@@ -93,8 +93,10 @@ void conn_read_soon(struct conn *c);
 int conn_flush(struct conn *c);
 /* Writes out what is queued, says goodbye, reads and discards for up to 2 s so that the peer sees it all, closes. */
 void conn_finish(struct conn *c);
-/* The same without TLS: text as it is, then the end. For before the handshake; what the socket does not take at once is lost. */
-void conn_answer_plain(struct conn *c, const char *text, size_t n);
+/* Without TLS: an HTTP/1.1 answer ("403 Forbidden", a line of text), then the end. For before the handshake; what the socket does not take at once is lost. */
+void conn_answer_plain(struct conn *c, const char *status, const char *text);
+/* ctx: a conn. Is it one of the config's? */
+bool conn_is_llm_host(void *ctx, const char *host);
 /* The same from outside of the stage, with what its protocol says before it goes. */
 void conn_say_goodbye(struct conn *c);
 

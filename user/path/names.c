@@ -53,12 +53,10 @@ struct question {
 };
 
 struct names_wait {
-	struct list node;
-	struct names *names;
+	struct list node; /* on the waits of a question; alone = to be answered from the cache, deferred */
 	uint16_t port;
 	names_fn fn; /* NULL = cancelled, waiting for its deferred end */
 	void *ctx;
-	bool is_deferred;
 	struct answer hit;
 };
 
@@ -186,7 +184,8 @@ static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n
 	unsigned good_s = !n ? FAILED_S : ttl_s < FRESH_LEAST_S ? FRESH_LEAST_S : ttl_s > FRESH_MOST_S ? FRESH_MOST_S : ttl_s;
 
 	a.until_ns = loop_now_ns(names->loop) + good_s * NS_PER_S;
-	memcpy(a.addrs, addrs, a.n * sizeof *addrs);
+	if (a.n)
+		memcpy(a.addrs, addrs, a.n * sizeof *addrs);
 	(void)snprintf(a.error, sizeof a.error, "%s", error ? error : "");
 	list_remove(&q->node);
 	remember(names, q, &a);
@@ -227,16 +226,6 @@ static int ask(struct question *q)
 	return r;
 }
 
-/* Who waits for it hears that it failed. Not from within names_get. */
-static void give_up(struct question *q, const char *error)
-{
-	struct list mine;
-
-	list_init(&mine);
-	list_add(&mine, &q->node); /* resolved() takes it off whatever it is on */
-	resolved(q, NULL, 0, 0, error);
-}
-
 static void ask_queued(struct names *n)
 {
 	list_for_each_safe(node, next, &n->queued) {
@@ -248,7 +237,7 @@ static void ask_queued(struct names *n)
 		} else if (may_ask(n, q->asker)) {
 			list_remove(&q->node);
 			if (ask(q))
-				return give_up(q, "no memory"); /* which comes back here for the others */
+				return resolved(q, NULL, 0, 0, "no memory"); /* which comes back here for the others */
 		}
 	}
 }
@@ -323,13 +312,12 @@ int names_get(struct names *n, uint32_t asker, const char *host, uint16_t port, 
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct names_wait){ .names = n, .port = port, .fn = fn, .ctx = ctx };
+	*w = (struct names_wait){ .port = port, .fn = fn, .ctx = ctx };
 	list_init(&w->node);
 	const struct answer *known = find_cached(n, asker, host, &is_fresh);
 	int r = known && is_fresh ? 0 : question_get(n, asker, host, &q);
 	if (known) {
 		w->hit = *known;
-		w->is_deferred = true;
 		r = loop_defer(n->loop, answered_from_cache, w); /* that it is asked for again is a favour */
 	} else if (!r) {
 		list_add_tail(&q->waits, &w->node);
@@ -346,7 +334,7 @@ void names_cancel(struct names_wait *w)
 {
 	if (!w)
 		return;
-	if (w->is_deferred) {
+	if (list_empty(&w->node)) {
 		w->fn = NULL; /* the deferred call frees it */
 		return;
 	}

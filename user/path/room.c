@@ -22,7 +22,6 @@ static enum stepped no_connection(struct exchange *x)
 	uint64_t has, most;
 
 	share_view(x->room.agent, SHARE_CONNECTIONS, &has, &most);
-	accept_tell_share(x->worker, x->room.agent, &x->who);
 	return refuse_because(x, REFUSAL_OVER_SHARE, "%s has %llu connections in use, its share of them now is %llu (connections_per_agent, connections_max)",
 			      x->who.subject, (unsigned long long)has, (unsigned long long)most);
 }
@@ -53,12 +52,10 @@ static bool take_body(struct exchange *x, uint64_t n)
 static bool take_connection(struct exchange *x)
 {
 	struct room *r = &x->room;
-	unsigned wake;
 
 	if (!r->agent)
 		return true;
-	r->has_connection = share_take_place(r->agent, &wake);
-	path_wake_worker(x->worker->path, wake);
+	r->has_connection = conn_take_onward(x->worker, r->agent, &x->who);
 	return r->has_connection;
 }
 

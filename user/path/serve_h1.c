@@ -23,8 +23,8 @@ struct h1_server {
 	struct h1 *h1;
 	struct exchange *x; /* the one that is open */
 	bool request_done;  /* its request was read to the end */
-	bool in_head;       /* some of a head was read: it has its own deadline */
 	bool no_body;       /* and had nothing to read behind the head */
+	bool in_head;       /* some of a head was read: it has its own deadline */
 	bool keep, chunked; /* of the answer that is being written */
 	unsigned nanswers;  /* since the last turn of next_request */
 };

@@ -115,7 +115,9 @@ static nanousd estimate(const struct exchange *x, const struct price *p, enum se
 {
 	const struct report *r = &x->report;
 	bool input_only = rule == SETTLE_INPUT;
-	bool unseen = !input_only && (thinks_unseen(x) || x->was_paused || missed(x));
+	/* There is output that the text does not show; unseen: or may be. */
+	bool hidden = !input_only && (r->reasoning_hidden || x->was_paused || missed(x));
+	bool unseen = hidden || (!input_only && thinks_unseen(x));
 	int64_t bytes = input_only ? 0 : bytes_seen(r) + bytes_in_flight(x);
 	nanousd cost;
 
@@ -127,8 +129,7 @@ static nanousd estimate(const struct exchange *x, const struct price *p, enum se
 	 */
 	if (unseen && x->rolls && !roll_cost(x, bound_tokens(&x->bound, clock_boot_ns()), &cost))
 		return cost < x->held ? cost : x->held;
-	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes,
-			  !input_only && (r->reasoning_hidden || x->was_paused || missed(x)), x->held, &cost))
+	if (cost_estimate(p, &x->bounds, r->input_exact ? &r->usage : NULL, bytes, hidden, x->held, &cost))
 		return x->held;
 	return cost;
 }

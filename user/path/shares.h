@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shares.h: how much of what all share one agent may have: connections (each is a descriptor) and bytes of request bodies. Counts, says no, and
- * says which resting connection has to go so that a newer one of the same agent has its place. One lock, any thread.
+ * shares.h: how much of what all share one agent may have: connections (each is a descriptor) and bytes of bodies in memory (of requests, and of
+ * large answers that are read whole). Counts, says no, and says which resting connection has to go so that a newer one of the same agent has its
+ * place. One lock, any thread.
  *
  * Two bounds on each: a number of its own, and what is left. Nobody gets more than twice what is still free after it, so that the first to
  * come, also several of them together, always leave room for those who have little: one gets two thirds at most, two get two fifths each.

@@ -45,34 +45,18 @@ static void decide_plain(struct conn *c)
 	splice_begin(c, NULL);
 }
 
-static bool is_llm_host(void *ctx, const char *host)
-{
-	struct conn *c = ctx;
-	uint16_t unused;
-
-	return path_provider_of(c->worker->path, host, &unused) != NULL;
-}
-
-#define ANSWER(length, hint) \
-	"HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: " length "\r\n" \
-	"connection: close\r\n\r\n" hint
 #define HTTP_HINT "purse: plain HTTP to an LLM provider is not forwarded. Use https://: purse meters it there.\n"
 #define TUNNEL_HINT "purse: CONNECT, or HTTP/2 without TLS, hides whom it asks for. Go there without a proxy (NO_PROXY), by https://.\n"
-_Static_assert(sizeof HTTP_HINT - 1 == 92 && sizeof TUNNEL_HINT - 1 == 113, "content-length");
 
 static void answer_http(struct conn *c, enum denial why)
 {
-	static const char http[] = ANSWER("92", HTTP_HINT), tunnel[] = ANSWER("113", TUNNEL_HINT);
-
 	denial_tell(c, why, NULL);
-	if (why == DENIAL_TUNNEL)
-		return conn_answer_plain(c, tunnel, sizeof tunnel - 1);
-	conn_answer_plain(c, http, sizeof http - 1);
+	conn_answer_plain(c, "403 Forbidden", why == DENIAL_TUNNEL ? TUNNEL_HINT : HTTP_HINT);
 }
 
 static void judge_http(struct conn *c)
 {
-	switch (plain_read(buf_ptr(&c->in), buf_len(&c->in), is_llm_host, c)) {
+	switch (plain_read(buf_ptr(&c->in), buf_len(&c->in), conn_is_llm_host, c)) {
 	case PLAIN_MORE:
 		return;
 	case PLAIN_LLM:
@@ -98,7 +82,7 @@ static void decide_proxy(struct conn *c)
 	struct tunnel_head head;
 	struct err e;
 
-	switch (tunnel_read_connect(buf_ptr(&c->in), buf_len(&c->in), is_llm_host, c, &head, &e)) {
+	switch (tunnel_read_connect(buf_ptr(&c->in), buf_len(&c->in), conn_is_llm_host, c, &head, &e)) {
 	case TUNNEL_MORE:
 		return;
 	case TUNNEL_HEAD:

@@ -53,8 +53,6 @@ struct splice {
 	struct second second; /* TLS */
 	struct plain *plain;  /* no TLS */
 	bool is_mute;         /* nothing of the agent's goes on: a proxy that has refused */
-	bool is_hidden;       /* the name in host may not be the one that counts */
-	char host[256];
 };
 
 static void splice_close_state(struct conn *c)
@@ -79,16 +77,8 @@ static void splice_close_state(struct conn *c)
 
 static bool refuse(struct splice *s, enum denial why)
 {
-	denial_tell(s->conn, why, s->host[0] ? s->host : NULL);
+	denial_tell(s->conn, why, s->second.sni[0] ? s->second.sni : NULL);
 	return false;
-}
-
-static bool is_llm_host(void *ctx, const char *host)
-{
-	struct conn *c = ctx;
-	uint16_t unused;
-
-	return path_provider_of(c->worker->path, host, &unused) != NULL;
 }
 
 static bool look_at_plain(struct splice *s, const char *fresh, size_t n)
@@ -234,7 +224,7 @@ static void connected(void *ctx, int fd, const char *error)
 
 	s->dial = NULL;
 	if (fd < 0) {
-		log_info(c->who.subject, "splice to %s: %s", s->host[0] ? s->host : "the address asked for", error);
+		log_info(c->who.subject, "splice to %s: %s", s->second.sni[0] ? s->second.sni : "the address asked for", error);
 		return conn_close(c);
 	}
 	s->fd = fd;
@@ -266,7 +256,7 @@ static bool is_forbidden(struct splice *s, const struct sockaddr_storage *ss, bo
 		return true;
 	enum gate_class class = class_of(s->conn, addr);
 	*ret_is_front |= class == GATE_CLASS_DEDICATED || class == GATE_CLASS_SHARED;
-	return class == GATE_CLASS_DEDICATED || (class == GATE_CLASS_SHARED && (s->is_hidden || !s->host[0]));
+	return class == GATE_CLASS_DEDICATED || (class == GATE_CLASS_SHARED && (s->second.has_ech || !s->second.sni[0]));
 }
 
 static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, unsigned n)
@@ -280,8 +270,8 @@ static void splice_dial(struct splice *s, const struct sockaddr_storage *addrs, 
 		if (!is_forbidden(s, &addrs[i], &is_front))
 			good[ngood++] = addrs[i];
 	/* What is not listed of a front's addresses leads to the same front. */
-	if (!ngood || (is_front && s->is_hidden)) {
-		(void)refuse(s, is_front && s->is_hidden ? DENIAL_ECH : DENIAL_LANDS);
+	if (!ngood || (is_front && s->second.has_ech)) {
+		(void)refuse(s, is_front && s->second.has_ech ? DENIAL_ECH : DENIAL_LANDS);
 		return conn_close(c);
 	}
 	if (dial_start(c->worker->loop, c->fd, good, ngood, c->worker->options->connect_timeout_ms, connected, s, &s->dial))
@@ -294,7 +284,7 @@ static void resolved(void *ctx, const struct sockaddr_storage *addrs, unsigned n
 
 	s->name = NULL;
 	if (!n) {
-		log_info(s->conn->who.subject, "splice: cannot resolve %s: %s", s->host, error);
+		log_info(s->conn->who.subject, "splice: cannot resolve %s: %s", s->second.sni, error);
 		return conn_close(s->conn);
 	}
 	splice_dial(s, addrs, n);
@@ -321,11 +311,9 @@ static struct splice *splice_new(struct conn *c, const struct hello *h)
 	s->down.look = look_down;
 	s->plain = plain;
 	if (plain) {
-		*plain = (struct plain){ .is_llm = is_llm_host, .ctx = c };
+		*plain = (struct plain){ .is_llm = conn_is_llm_host, .ctx = c };
 	} else {
 		second_begin(&s->second, h);
-		s->is_hidden = h->has_ech;
-		memcpy(s->host, h->sni, sizeof s->host);
 	}
 	return s;
 }
@@ -357,13 +345,13 @@ void splice_begin(struct conn *c, const struct hello *h)
 	buf_clear(&c->in);
 	if (c->tunnel)
 		return go_on(s);
-	s->has_connection = conn_take_onward(c);
+	s->has_connection = conn_take_onward(c->worker, c->place.agent, &c->who);
 	if (!s->has_connection)
 		return conn_close(c);
-	if (!s->host[0]) {
+	if (!s->second.sni[0]) {
 		struct sockaddr_storage to = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);
 		splice_dial(s, &to, 1);
-	} else if (names_get(c->worker->names, c->who.flow.account, s->host, c->who.flow.dport, resolved, s, &s->name)) {
+	} else if (names_get(c->worker->names, c->who.flow.account, s->second.sni, c->who.flow.dport, resolved, s, &s->name)) {
 		conn_close(c);
 	}
 }

@@ -27,9 +27,7 @@
 #define NAMES_MS 2000   /* after that */
 
 #define YES "HTTP/1.1 200 Connection established\r\n\r\n"
-#define NO_PROXY_HINT "purse: the proxy asked for does not answer.\n"
-#define NO_PROXY "HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 44\r\nconnection: close\r\n\r\n" NO_PROXY_HINT
-_Static_assert(sizeof NO_PROXY_HINT - 1 == 44, "content-length");
+#define NO_PROXY "purse: the proxy asked for does not answer.\n"
 
 struct tunnel {
 	struct conn *conn;
@@ -39,7 +37,6 @@ struct tunnel {
 	int fd;
 	struct loop_io *io;
 	bool has_connection; /* a second one of its agent's share */
-	bool is_refusal;
 	struct buf up;   /* what is left of the head */
 	struct buf down; /* the answer, then what came behind it */
 	struct tunnel_answer answer; /* status 0: not yet */
@@ -93,7 +90,7 @@ int tunnel_take(struct tunnel *t, struct buf *to, bool *ret_is_refusal)
 		return -ENOMEM;
 	buf_done(&t->down);
 	t->fd = -1;
-	*ret_is_refusal = t->is_refusal;
+	*ret_is_refusal = t->answer.status > 299;
 	return fd;
 }
 
@@ -110,7 +107,7 @@ static void answer_no_proxy(struct tunnel *t, const char *why)
 	log_info(c->who.subject, "tunnel through a proxy: %s", why);
 	rest(t);
 	conn_read_more(c, true);
-	conn_answer_plain(c, NO_PROXY, sizeof NO_PROXY - 1);
+	conn_answer_plain(c, "502 Bad Gateway", NO_PROXY);
 }
 
 /* ---- the answer */
@@ -121,7 +118,6 @@ static void pass_refusal(struct tunnel *t)
 	struct conn *c = t->conn;
 
 	rest(t);
-	t->is_refusal = true;
 	if (!say(c->fd, buf_ptr(&t->down), t->answer.bytes - 2) || !say(c->fd, last, sizeof(last) - 1))
 		return conn_close(c);
 	buf_consume(&t->down, t->answer.bytes);
@@ -255,7 +251,7 @@ static void begin_ours(struct tunnel *t)
 	sniff_again(c);
 }
 
-static void begin_others(struct tunnel *t, const char *p)
+static void begin_others(struct tunnel *t)
 {
 	struct conn *c = t->conn;
 	struct sockaddr_storage proxy = addr_to_sockaddr(c->who.flow.dst, c->who.flow.dport);
@@ -264,8 +260,8 @@ static void begin_others(struct tunnel *t, const char *p)
 	conn_set_stage(c, &stage_tunnel);
 	conn_set_timeout(c, connect_ms * 2);
 	conn_read_more(c, false);
-	t->has_connection = conn_take_onward(c);
-	if (!t->has_connection || buf_append(&t->up, p, t->head.bytes))
+	t->has_connection = conn_take_onward(c->worker, c->place.agent, &c->who);
+	if (!t->has_connection)
 		return conn_close(c);
 	if (!t->head.host[0])
 		judge(t, t->head.to.addr);
@@ -289,11 +285,11 @@ void tunnel_begin(struct conn *c, const struct tunnel_head *h)
 	buf_init(&t->down, 2 * TUNNEL_HEAD_MAX);
 	/* The address asked for was the proxy's. */
 	c->who.flow.class = GATE_CLASS_OTHER;
-	if (h->is_llm) {
-		buf_consume(&c->in, h->bytes);
-		return begin_ours(t);
-	}
-	begin_others(t, buf_ptr(&c->in));
-	if (!c->closed)
-		buf_consume(&c->in, h->bytes);
+	if (!h->is_llm && buf_append(&t->up, buf_ptr(&c->in), h->bytes))
+		return conn_close(c);
+	buf_consume(&c->in, h->bytes);
+	if (h->is_llm)
+		begin_ours(t);
+	else
+		begin_others(t);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "wire/http.h"
 
 #define CONNECT STR("CONNECT ")
 
@@ -39,14 +40,6 @@ static bool next_line(struct str *at, struct str *ret)
 		if (is_control(ret->p[i]))
 			return false;
 	return true;
-}
-
-static bool is_token(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.p[i]))
-			return false;
-	return s.n > 0;
 }
 
 /* ---- CONNECT */
@@ -83,7 +76,7 @@ static const char *judge_field(struct str line)
 {
 	struct str value = line, name = str_cut(&value, ':');
 
-	if (name.n == line.n || !is_token(name))
+	if (name.n == line.n || !http_is_token(name))
 		return "a header line without a name";
 	if (str_eq_nocase(name, STR("transfer-encoding")))
 		return "a CONNECT with a body";
