@@ -59,6 +59,13 @@ const char *addr_show(const uint8_t addr[16], char *ret, size_t size)
 	return ret;
 }
 
+bool addr_is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t self[16] = { [15] = 1 };
+
+	return addr_is_v4(addr) ? addr[12] == 127 : memcmp(addr, self, sizeof(self)) == 0;
+}
+
 bool addr_is_special(const uint8_t addr[16])
 {
 	static const uint8_t zero[16];

@@ -20,6 +20,7 @@ struct sockaddr_storage addr_to_sockaddr(const uint8_t addr[16], uint16_t port);
 /* "198.51.100.7" or "2001:db8::1"; "?" when ret is too small. Returns ret. */
 const char *addr_show(const uint8_t addr[16], char *ret, size_t size);
 
+bool addr_is_loopback(const uint8_t addr[16]); /* 127.0.0.0/8, ::1 */
 /* Nothing, loopback, link-local, multicast: what no name out there should lead to. */
 bool addr_is_special(const uint8_t addr[16]);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * gate_inside.h: what the files behind gate.h share: the struct and who does
- * what. gate.c opens and closes; gate_pins.c owns the folders on bpffs and the lock;
+ * what. gate.c opens and closes; gate_pins.c owns the folders on bpffs; gate_lock.c what keeps a second daemon out;
+ * gate_layout.c says which layouts are known, gate_migrate.c takes older maps over;
  * gate_load.c has the programs and links; gate_maps.c the mapped arrays; gate_verify.c looks whether all of it still is as it was made;
  * gate_tables.c the keyed maps; gate_old.c connections from before; gate_events.c the ring. Nothing outside kern/ includes this.
  */
@@ -98,7 +99,7 @@ int gate_pins_drop_other_links(struct gate *g, struct err *e);
 /* Calls fn with the path and name of each pin in the folder until one answers with a negative errno and e. No such folder: -ENOENT. */
 typedef int (*gate_pin_fn)(void *ctx, const char *path, const char *name, struct err *e);
 int gate_each_pin(const char *folder, gate_pin_fn fn, void *ctx, struct err *e);
-/* kind: "maps", "links". No such folder is fine. */
+/* kind as in gate_pin_path. No such folder is fine. */
 int gate_pins_remove_folder(const char *pin_dir, const char *kind, bool are_links, struct err *e);
 /*
  * Is what is pinned under that name the object behind pin->fd? *ino is what stat said when it last was: while that stays the same nothing
@@ -111,7 +112,7 @@ struct gate_pin {
 int gate_pins_dir(const struct gate *g, const char *kind); /* a descriptor for looking; negative: gone */
 int gate_pin_verify(const struct gate *g, int dir, const char *kind, const char *name, const struct gate_pin *pin, uint64_t *ino, struct err *e);
 int gate_pin_replace(const char *path, int fd, struct err *e); /* over what stands there: never a moment without */
-/* The path of a pin, for messages and libbpf. kind: "maps" or "links". */
+/* The path of a pin, for messages and libbpf. kind: "maps", GATE_MAPS_NEXT or "links". */
 void gate_pin_path(const struct gate *g, const char *kind, const char *name, char ret[PATH_MAX]);
 
 /* ---- gate_load.c */

@@ -171,17 +171,14 @@ static struct bpf_program *program_of(const struct gate *g, const struct gate_ho
 static int attach_new(struct gate *g, struct gate_hook *h, const char *path, struct err *e)
 {
 	struct bpf_link *link = bpf_program__attach_cgroup(program_of(g, h), g->root_fd);
-	int ret;
 
 	if (!link)
 		return err_set(e, errno, "gate: cannot attach %s to the cgroup: %s", h->name, strerror(errno));
-	if (unlink(path) < 0 && errno != ENOENT)
-		ret = err_set(e, errno, "gate: cannot replace %s: %s", path, strerror(errno));
-	else
-		ret = bpf_link__pin(link, path);
+	int ret = gate_pin_replace(path, bpf_link__fd(link), e);
+
 	if (ret < 0) {
 		(void)bpf_link__destroy(link);
-		return err_set(e, ret, "gate: cannot pin %s: %s", path, strerror(-ret));
+		return ret;
 	}
 	h->link = link;
 	return 0;

@@ -25,14 +25,13 @@ struct look {
  */
 static bool is_to_listener(struct gate *g, const struct socket_seen *s)
 {
-	static const uint8_t loopback6[16] = { [15] = 1 };
 	struct gate_listener l;
 
-	if (gate_find_listener(g, s->netns_cookie, &l) < 0)
+	if (!addr_is_loopback(s->dst) || gate_find_listener(g, s->netns_cookie, &l) < 0)
 		return false;
-	if (memcmp(s->dst, loopback6, sizeof(loopback6)) == 0)
-		return l.port6 && s->dport == l.port6;
-	return addr_is_v4(s->dst) && s->dst[12] == 127 && l.port4 && s->dport == l.port4;
+	uint16_t port = addr_is_v4(s->dst) ? l.port4 : l.port6;
+
+	return port && s->dport == port;
 }
 
 /* What the gate would have taken or refused, had it seen the connect. */

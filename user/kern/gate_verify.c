@@ -10,7 +10,6 @@
 
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "kern/cgroup.h"
 #include "kern/gate_inside.h"
 

@@ -231,7 +231,7 @@ static int listen_outside(int family, uint16_t before, int *ret_fd, uint16_t *re
 	return listen_on(family, 0, ret_fd, ret_port);
 }
 
-static int cookie_of(int fd, uint64_t *ret)
+int netns_cookie(int fd, uint64_t *ret)
 {
 	socklen_t len = sizeof(*ret);
 
@@ -242,7 +242,7 @@ static int ask_here(uint64_t *ret_cookie, bool *ret_loopback_is_up)
 {
 	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct ifreq lo = { .ifr_name = "lo" };
-	int r = fd < 0 ? -errno : cookie_of(fd, ret_cookie);
+	int r = fd < 0 ? -errno : netns_cookie(fd, ret_cookie);
 
 	if (r < 0)
 		return r;
@@ -289,8 +289,7 @@ static void *visit_run(void *arg)
 	return NULL;
 }
 
-/* What do_there answered, or a negative errno of the way there. */
-static int visit(int ns, int (*do_there)(void *ctx), void *ctx)
+int netns_visit(int ns, int (*do_there)(void *ctx), void *ctx)
 {
 	struct visit v = { .ns = ns, .do_there = do_there, .ctx = ctx };
 	pthread_t thread;
@@ -318,7 +317,7 @@ int netns_listen(int ns, uint16_t port, struct netns_listener *l)
 {
 	struct listen_request r = { .l = l, .port = port };
 
-	return ns < 0 ? listen_here(false, port, l) : visit(ns, listen_there, &r);
+	return ns < 0 ? listen_here(false, port, l) : netns_visit(ns, listen_there, &r);
 }
 
 static int socket_here(void *family)
@@ -335,10 +334,10 @@ int netns_socket(int like, int family)
 
 	if (fd < 0)
 		return fd;
-	int r = cookie_of(fd, &here);
+	int r = netns_cookie(fd, &here);
 
 	if (!r)
-		r = cookie_of(like, &there);
+		r = netns_cookie(like, &there);
 	if (r < 0)
 		return r;
 	if (here == there)
@@ -346,5 +345,5 @@ int netns_socket(int like, int family)
 
 	CLEANUP_CLOSE int ns = ioctl(like, SIOCGSKNS); /* Linux 4.10 */
 
-	return ns < 0 ? -errno : visit(ns, socket_here, &family);
+	return ns < 0 ? -errno : netns_visit(ns, socket_here, &family);
 }

@@ -57,6 +57,10 @@ struct netns_listener {
  */
 int netns_listen(int ns, uint16_t port, struct netns_listener *l);
 
+/* Runs do_there in the namespace `ns`, on a thread of its own: what it answered, or a negative errno of the way there. */
+int netns_visit(int ns, int (*do_there)(void *ctx), void *ctx);
+int netns_cookie(int fd, uint64_t *ret); /* of the namespace of that socket. Linux 5.14 */
+
 /*
  * A TCP socket (non-blocking, close-on-exec) in the namespace of the socket `like`: what it dials goes by that namespace's routes and
  * rules. Some 50 us where that is not ours. The descriptor or a negative errno.

@@ -10,8 +10,6 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +18,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "kern/netns.h"
 
 /* States of the kernel's enum (net/tcp_states.h): what has a peer. LISTEN (10), CLOSE (7), TIME_WAIT (6) and NEW_SYN_RECV (12) have not. */
 #define STATES_WITH_PEER ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 8) | (1u << 9) | (1u << 11))
 #define SET_MAX (1u << 20)
 #define PLACES_MAX 1024 /* as many as the path listens in */
 #define ANSWER_TIMEOUT_S 5
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
-#endif
 
 /* Whose a number is. Filled first, then sorted and asked. */
 struct mark {
@@ -392,11 +388,10 @@ static int sweep_here(struct sweep *s)
 	static const int protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
 	CLEANUP_CLOSE int fd = diag_open();
 	struct found f = { 0 };
-	socklen_t len = sizeof(f.netns_cookie);
 	int r = fd < 0 ? fd : 0;
 
 	if (r == 0)
-		(void)getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &f.netns_cookie, &len);
+		(void)netns_cookie(fd, &f.netns_cookie);
 	for (size_t p = 0; r == 0 && p < 2; p++)
 		for (size_t i = 0; r == 0 && i < 2; i++) {
 			r = dump(s, fd, families[i], protocols[p], &f);
@@ -433,30 +428,9 @@ int sockets_can_end(int protocol)
 	return r > 0 ? 0 : r;
 }
 
-struct visit {
-	struct sweep *sweep;
-	int ns, result;
-};
-
-/* setns moves one thread only, so a visit to another namespace gets a thread of its own. */
-static void *visit_run(void *arg)
+static int sweep_there(void *sweep)
 {
-	struct visit *v = arg;
-
-	v->result = setns(v->ns, CLONE_NEWNET) < 0 ? -errno : sweep_here(v->sweep);
-	return NULL;
-}
-
-static int sweep_there(struct sweep *s, int ns)
-{
-	struct visit v = { .sweep = s, .ns = ns };
-	pthread_t thread;
-	int r = pthread_create(&thread, NULL, visit_run, &v);
-
-	if (r)
-		return -r;
-	(void)pthread_join(thread, NULL);
-	return v.result;
+	return sweep_here(sweep);
 }
 
 static int place_error(int r, struct err *e)
@@ -473,7 +447,7 @@ static int sweep_all(struct sweep *s, struct err *e)
 
 	/* A namespace that cannot be looked into keeps nobody from the others. */
 	for (size_t i = 0; i < s->nplaces && result != -ECANCELED; i++) {
-		int r = s->places[i].fd < 0 ? sweep_here(s) : sweep_there(s, s->places[i].fd);
+		int r = s->places[i].fd < 0 ? sweep_here(s) : netns_visit(s->places[i].fd, sweep_there, s);
 
 		if (r == -ECANCELED)
 			result = r;

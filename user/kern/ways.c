@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kern/cgroup.h"
 #include "kern/ways_inside.h"
 
 #define PATIENCE_S 20

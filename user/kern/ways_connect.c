@@ -4,14 +4,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "kern/ways_inside.h"
 
 socklen_t way_size(int family) { return family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6); }
+
+bool way_has_target(struct attempt *a, enum way_form form)
+{
+	bool has = form == WAY_V6 ? a->t.v6.sin6_family : a->t.v4.sin_family;
+
+	if (!has)
+		way_say(a, WAY_UNTESTED, "no LLM endpoint with an IPv%d address is known", form == WAY_V6 ? 6 : 4);
+	return has;
+}
+
+static bool has_listener(struct attempt *a)
+{
+	if (!a->t.port4)
+		way_say(a, WAY_UNTESTED, "the port of the egress listener is not known");
+	return a->t.port4;
+}
 
 bool way_target(struct attempt *a, enum way_form form, int port, struct sockaddr_storage *ret)
 {
@@ -20,10 +34,8 @@ bool way_target(struct attempt *a, enum way_form form, int port, struct sockaddr
 	const struct way_targets *t = &a->t;
 
 	memset(ret, 0, sizeof(*ret));
-	if (form == WAY_V6 ? !t->v6.sin6_family : !t->v4.sin_family) {
-		way_say(a, WAY_UNTESTED, "no LLM endpoint with an IPv%d address is known", form == WAY_V6 ? 6 : 4);
+	if (!way_has_target(a, form))
 		return false;
-	}
 	if (form == WAY_V4) {
 		memcpy(ret, &t->v4, sizeof(t->v4));
 		if (port)
@@ -179,10 +191,11 @@ static void try_renamed(struct attempt *a)
 static void talk_to_listener(struct attempt *a, uint32_t address)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(a->t.port4), .sin_addr.s_addr = htonl(address) };
+
+	if (!has_listener(a))
+		return;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (!a->t.port4)
-		return way_say(a, WAY_UNTESTED, "the port of the egress listener is not known");
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return way_say_errno(a, "connect", errno);
 	way_say_http(a, fd, WAY_REQUEST, 0, WAY_BLOCKED);
@@ -203,8 +216,8 @@ static int bind_listener(const struct attempt *a, uint32_t address)
 /* 127.0.0.1 is taken while the daemon lives; that 127.0.0.2 is refused, too, shows that the port is kept also while it does not. */
 static void try_bind(struct attempt *a)
 {
-	if (!a->t.port4)
-		return way_say(a, WAY_UNTESTED, "the port of the egress listener is not known");
+	if (!has_listener(a))
+		return;
 	int taken = bind_listener(a, INADDR_LOOPBACK), kept = bind_listener(a, INADDR_LOOPBACK + 1);
 
 	if (taken == 0)

@@ -68,6 +68,7 @@ void way_say_tls(struct attempt *a, int fd, const uint8_t *hello, size_t n, size
 
 enum way_form { WAY_V4, WAY_V6, WAY_MAPPED, WAY_NAT64 };
 /* port 0: the target's own. false: this machine has no such target, and that was said. */
+bool way_has_target(struct attempt *a, enum way_form form); /* false: said */
 bool way_target(struct attempt *a, enum way_form form, int port, struct sockaddr_storage *ret);
 socklen_t way_size(int family); /* of an address */
 void way_connect_on(struct attempt *a, int fd, const struct sockaddr_storage *to);

@@ -10,7 +10,6 @@
 #include <linux/bpf.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "kern/ways_inside.h"
 

@@ -9,7 +9,6 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -86,8 +85,8 @@ struct sockaddr_in stage_target(const struct attempt *a) { return a->t.v4; }
 
 void stage_make(struct attempt *a)
 {
-	if (!a->t.v4.sin_family)
-		return way_say(a, WAY_UNTESTED, "no LLM endpoint with an IPv4 address is known");
+	if (!way_has_target(a, WAY_V4))
+		return;
 	a->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (unshare(CLONE_NEWNET) < 0)
 		return way_say(a, WAY_UNTESTED, "no network namespace to try it in: %s", strerror(errno));

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/addr.h"
 #include "kern/ways_inside.h"
 
 #define ANSWER_MS 3000
@@ -43,12 +43,9 @@ void way_say_errno(struct attempt *a, const char *call, int err)
 
 static bool is_loopback(const struct sockaddr_storage *ss)
 {
-	static const uint8_t one[16] = { [15] = 1 }, mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
-	const struct in6_addr *a6 = &((const struct sockaddr_in6 *)ss)->sin6_addr;
+	uint8_t addr[16];
 
-	if (ss->ss_family == AF_INET)
-		return (ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24) == 127;
-	return memcmp(a6, one, 16) == 0 || memcmp(a6, mapped, 13) == 0;
+	return addr_from_sockaddr(ss, addr, NULL) && addr_is_loopback(addr);
 }
 
 bool way_is_captured(struct attempt *a, int fd)

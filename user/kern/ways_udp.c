@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <netinet/ip.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "kern/ways_stage.h"
 
@@ -103,8 +102,8 @@ static void routing_header(struct attempt *a, int type)
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
 	int fd = socket(AF_INET6, type | SOCK_NONBLOCK, 0);
 
-	if (!a->t.v6.sin6_family)
-		return way_say(a, WAY_UNTESTED, "no LLM endpoint with an IPv6 address is known");
+	if (!way_has_target(a, WAY_V6))
+		return;
 	(void)inet_pton(AF_INET6, WAY_HARMLESS6, &to.sin6_addr);
 	route.segments[0] = to.sin6_addr;
 	route.segments[1] = a->t.v6.sin6_addr;

@@ -67,11 +67,11 @@ static int submit(struct attempt *a, const struct io_uring_sqe *what)
 
 static bool is_there(struct attempt *a)
 {
-	if (!a->t.v4.sin_family)
-		way_say(a, WAY_UNTESTED, "no LLM endpoint with an IPv4 address is known");
-	else if (a->ring < 0)
+	if (!way_has_target(a, WAY_V4))
+		return false;
+	if (a->ring < 0)
 		way_say(a, WAY_UNTESTED, "io_uring is not to be had here");
-	return a->t.v4.sin_family && a->ring >= 0;
+	return a->ring >= 0;
 }
 
 static void connect_by_ring(struct attempt *a)

@@ -2,7 +2,6 @@
 /* inherited.c: see inherited.h. An allow-list: what is not known is refused. */
 #include "ctl/cmd/inherited.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
@@ -18,33 +17,13 @@
 
 #define TEXT_MAX 160
 
-static bool is_loopback(const uint8_t a[16])
-{
-	static const uint8_t self[16] = { [15] = 1 };
-
-	return addr_is_v4(a) ? a[12] == 127 : memcmp(a, self, sizeof(self)) == 0;
-}
-
 /* An inet peer as v6, v4 mapped. */
 static bool take_peer(int fd, uint8_t ret[16], uint16_t *ret_port)
 {
 	struct sockaddr_storage ss = { 0 };
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ss;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ss;
 	socklen_t len = sizeof(ss);
 
-	if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0)
-		return false;
-	if (ss.ss_family == AF_INET) {
-		memset(ret, 0, 10);
-		memset(ret + 10, 0xff, 2);
-		memcpy(ret + 12, &v4->sin_addr, 4);
-		*ret_port = ntohs(v4->sin_port);
-		return true;
-	}
-	memcpy(ret, &v6->sin6_addr, 16);
-	*ret_port = ntohs(v6->sin6_port);
-	return ss.ss_family == AF_INET6;
+	return getpeername(fd, (struct sockaddr *)&ss, &len) == 0 && addr_from_sockaddr(&ss, ret, ret_port);
 }
 
 /* A connection that is on this machine to its end cannot be a way out: to go elsewhere it has to connect again, which the gate sees. */
@@ -70,7 +49,7 @@ static bool socket_may_stay(int fd, char *ret_what)
 		return false;
 	}
 	(void)snprintf(ret_what, TEXT_MAX, "a connection to %s port %u", addr_show(peer, text, sizeof(text)), port);
-	return type == SOCK_STREAM && protocol == IPPROTO_TCP && is_loopback(peer);
+	return type == SOCK_STREAM && protocol == IPPROTO_TCP && addr_is_loopback(peer);
 }
 
 static bool may_stay(int fd, const struct stat *st, char *ret_what)
