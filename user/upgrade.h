@@ -23,7 +23,6 @@
 #include "terms.h"
 
 struct gate;
-struct handover_msg;
 struct ledger;
 struct loop;
 struct money;
@@ -78,6 +77,5 @@ void upgrade_pause_elders(struct upgrade *u);            /* serves no more for n
 bool upgrade_is_meeting(const struct upgrade *u); /* somebody is taking over: programs are its business */
 bool upgrade_is_frozen(const struct upgrade *u);  /* the money is on its way */
 bool upgrade_has_left(const struct upgrade *u);
-void upgrade_hear_no_more(struct upgrade *u);
 
 #endif

@@ -8,12 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -234,6 +233,16 @@ static void owner_lost(void *ctx)
 	_exit(PURSE_EXIT_FAILURE);
 }
 
+static void hear_no_more(struct upgrade *u)
+{
+	struct leaving *l = &u->leaving;
+
+	if (l->listen_io)
+		loop_io_free(l->listen_io);
+	l->listen_io = NULL;
+	close_fd(&l->listen);
+}
+
 static void leave(struct upgrade *u, const struct handover_msg *m)
 {
 	const struct handover_msg let_go = { .kind = HANDOVER_LET_GO, .version = HANDOVER_VERSION };
@@ -246,7 +255,7 @@ static void leave(struct upgrade *u, const struct handover_msg *m)
 	log_info("upgrade", "process %d has taken over; this one ends with its last call", (int)l->pid);
 	money_thaw_away(u->env.money, l->money, owner_lost, u);
 	l->money = -1;
-	upgrade_hear_no_more(u);
+	hear_no_more(u);
 	/* They are the successor's to answer. */
 	elders_free(u);
 	u->calls->leave(u->ctx);
@@ -278,7 +287,7 @@ static void doom(struct upgrade *u, const struct handover_msg *m)
 	loop_timer_stop(l->timer);
 	log_error("upgrade", "process %d has not taken over as it should, or not within %d s: it is ended", (int)l->pid, FROZEN_MAX_MS / 1000);
 	CRASH_POINT("upgrade-doomed");
-	(void)syscall(SYS_pidfd_send_signal, l->pidfd, SIGKILL, NULL, 0);
+	(void)pidfd_send_signal(l->pidfd, SIGKILL, NULL, 0);
 }
 
 static void go_on(struct upgrade *u, const struct handover_msg *m)
@@ -400,7 +409,7 @@ static void knock(void *ctx, unsigned ready)
 	}
 	l->to = fd;
 	l->pid = pid;
-	l->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	l->pidfd = pidfd_open(pid, 0);
 	if (l->pidfd < 0 || loop_io_new(u->env.loop, fd, hear, u, &l->to_io) < 0) {
 		drop_channel(l);
 		return;
@@ -416,7 +425,7 @@ int leaving_begin(struct upgrade *u, struct err *e)
 {
 	struct leaving *l = &u->leaving;
 
-	upgrade_hear_no_more(u);
+	hear_no_more(u);
 	int r = l->timer ? 0 : loop_timer_new(u->env.loop, on_timer, u, &l->timer);
 
 	if (r < 0)
@@ -435,7 +444,7 @@ void leaving_done(struct upgrade *u)
 {
 	struct leaving *l = &u->leaving;
 
-	upgrade_hear_no_more(u);
+	hear_no_more(u);
 	if (l->stage != HANDOVER_LEFT)
 		stop_beater(l);
 	if (l->timer) {
@@ -459,14 +468,4 @@ bool upgrade_is_frozen(const struct upgrade *u)
 bool upgrade_has_left(const struct upgrade *u)
 {
 	return u->leaving.stage == HANDOVER_LEFT;
-}
-
-void upgrade_hear_no_more(struct upgrade *u)
-{
-	struct leaving *l = &u->leaving;
-
-	if (l->listen_io)
-		loop_io_free(l->listen_io);
-	l->listen_io = NULL;
-	close_fd(&l->listen);
 }

@@ -305,23 +305,13 @@ int agents_set(struct agents *a, const struct agent_change *c, const char *who, 
 	return r;
 }
 
-static bool is_below(const struct agents *a, const struct seat *s, const struct seat *top)
-{
-	for (int depth = 0; s && depth < GATE_TREE_DEPTH; depth++) {
-		if (s == top)
-			return true;
-		s = s->spec.parent[0] ? seat_find(a, s->spec.parent) : NULL;
-	}
-	return false;
-}
-
 /* Calls in flight go through the egress and are not touched: the path ends them, with an answer. */
 static void end_flows_below(struct agents *a, const struct seat *top)
 {
 	list_for_each(node, &a->seats) {
 		const struct seat *s = list_entry(node, struct seat, node);
 
-		if (s->is_agent && s->cgroup_id && is_below(a, s, top))
+		if (s->is_agent && s->cgroup_id && budget_is_below(a->env.budget, s->index, top->index))
 			flows_end(a->flows, s->spec.name, s->dir, s->cgroup_id, FLOWS_HALTED);
 	}
 }

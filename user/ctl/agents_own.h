@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* agents_own.h: the registry's inside, shared by agents.c (start, looking), agents_change.c and agents_watch.c. Nobody else's. */
+/* agents_own.h: the registry's inside, shared by agents.c (start, looking), agents_change.c, agents_watch.c and agents_audit.c. Nobody else's. */
 #ifndef PURSE_CTL_AGENTS_OWN_H
 #define PURSE_CTL_AGENTS_OWN_H
 

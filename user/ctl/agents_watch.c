@@ -7,7 +7,6 @@
  * has none left of. What was opened in the moments between is ended like everything else from before an enrolment.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>

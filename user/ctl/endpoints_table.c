@@ -4,7 +4,6 @@
  * nothing about whom to believe: endpoints.c does.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

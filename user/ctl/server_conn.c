@@ -153,7 +153,6 @@ bool conn_answer(struct conn *c, const struct answer *a)
 		return false;
 	}
 	c->last = !c->keep_alive && a->length == ANSWER_WHOLE;
-	c->has_head = false;
 	buf_clear(&c->body);
 	buf_shrink(&c->body);
 	if (a->length == ANSWER_WHOLE)
@@ -231,7 +230,6 @@ static void take_head(struct conn *c)
 	c->request.query = target;
 	c->request.name = STR("");
 	c->keep_alive = h->keep_alive;
-	c->has_head = true;
 	if (h->expect_continue)
 		(void)buf_printf(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }

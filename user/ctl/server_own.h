@@ -32,7 +32,6 @@ struct conn {
 	struct request request; /* method and path point into the parser's head */
 	struct peer peer;
 	bool is_owner;
-	bool has_head;  /* between H1_HEAD and H1_END */
 	bool busy;      /* a job runs for it, or its answer is held back */
 	bool is_endless; /* the answer has no end: events or a lease */
 	bool follows, leases;

@@ -25,6 +25,12 @@ static void describe_namespaces(struct daemon *d, struct daemon_view *ret)
 							     .port4 = seen[i].port4, .port6 = seen[i].port6 };
 }
 
+static void put_count(struct daemon_view *v, const char *name, uint64_t value)
+{
+	v->counts[v->ncounts].name = name;
+	v->counts[v->ncounts++].value = value;
+}
+
 static void describe(void *ctx, struct daemon_view *ret)
 {
 	static const struct {
@@ -53,16 +59,11 @@ static void describe(void *ctx, struct daemon_view *ret)
 	describe_namespaces(d, ret);
 	if (!d->gate_ok)
 		(void)snprintf(ret->gate_text, sizeof(ret->gate_text), "%s", d->gate_error.text);
-	ret->counts[ret->ncounts].name = "elders"; /* processes that handed over and still have calls */
-	ret->counts[ret->ncounts++].value = upgrade_reap(d->upgrade);
-	ret->counts[ret->ncounts].name = "gate_repairs";
-	ret->counts[ret->ncounts++].value = d->gate_repairs;
-	ret->counts[ret->ncounts].name = "events_lost"; /* of the workers: more at once than the main loop could take in */
-	ret->counts[ret->ncounts++].value = events_door_lost(d->door);
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-		ret->counts[ret->ncounts].name = counts[i].name;
-		ret->counts[ret->ncounts++].value = *(uint64_t *)((char *)&c + counts[i].offset);
-	}
+	put_count(ret, "elders", upgrade_reap(d->upgrade)); /* processes that handed over and still have calls */
+	put_count(ret, "gate_repairs", d->gate_repairs);
+	put_count(ret, "events_lost", events_door_lost(d->door)); /* of the workers: more at once than the main loop could take in */
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		put_count(ret, counts[i].name, *(uint64_t *)((char *)&c + counts[i].offset));
 }
 
 static void stop_calls(void *ctx, uint32_t account)

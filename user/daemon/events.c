@@ -12,7 +12,6 @@
 #include "ctl/events_door.h"
 #include "ctl/openings.h"
 #include "ctl/server.h"
-#include "ctl_abi.h"
 #include "kern/gate.h"
 #include "kern/probe.h"
 #include "path/path.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * steady.h: whether a request's input is all that stands in its body and stays so when more is put behind it: what ask.input_steady and
- * what follows it there say (provider.h). Filled by the dialects' tables; each kind of part that is not known is a doubt. Private to
+ * what follows it there say (ask.h). Filled by the dialects' tables; each kind of part that is not known is a doubt. Private to
  * user/provider/.
  */
 #ifndef PURSE_PROVIDER_STEADY_H

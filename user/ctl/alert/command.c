@@ -10,10 +10,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,7 +185,7 @@ enum alert_outcome alert_command(const struct alert_command *c, struct err *why)
 		(void)err_set(why, error, "%s: cannot be run: %s", c->argv[0], strerror(error));
 		outcome = error == ENOMEM || error == EAGAIN ? ALERT_TRY_AGAIN : ALERT_HOPELESS;
 	} else {
-		r.pidfd = (int)syscall(SYS_pidfd_open, r.pid, 0);
+		r.pidfd = pidfd_open(r.pid, 0);
 		outcome = run(&r, why);
 		cleanup_close_(&r.pidfd);
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* jail.c: see jail.h. Raw system calls for capabilities: libcap would be one more dependency for five bits. */
+/* jail.c: see jail.h. Raw system calls for capabilities: libcap would be one more dependency for a few bits. */
 #include "ctl/cmd/jail.h"
 
 #include <errno.h>

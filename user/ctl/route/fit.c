@@ -4,9 +4,7 @@
  * for what they say at this moment; nothing is held, nothing counted. What only a real request shows is not asked: the loop breaker, the
  * burn-rate breaker, tokens per minute.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/jsonw.h"

@@ -23,7 +23,7 @@ static int read_hours(struct price_reader *rd, const struct yaml_node *n, struct
 		if (from == to)
 			return COMPLAIN(rd, v, "hours", "begins when it ends; leave \"hours\" out if the whole day is meant");
 		o->windows[i].from_min = (int16_t)from;
-		o->windows[i].to_min = (int16_t)(to == 1440 ? 1440 : to);
+		o->windows[i].to_min = (int16_t)to;
 	}
 	o->nwindows = (unsigned)price_read_count(n);
 	return 0;
