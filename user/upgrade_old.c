@@ -16,6 +16,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "ctl/server.h"
 #include "ctl_abi.h"
 #include "kern/gate.h"
@@ -59,13 +60,9 @@ static void *beat_on(void *ctx)
 static void start_beater(struct upgrade *u)
 {
 	struct leaving *l = &u->leaving;
-	sigset_t all, before;
 
 	atomic_store(&l->beats, true);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	l->has_beater = pthread_create(&l->beater, NULL, beat_on, u) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	l->has_beater = thread_start(&l->beater, NULL, beat_on, u) == 0;
 	if (!l->has_beater)
 		log_error("upgrade", "no thread for the heartbeat: agents may be refused until the hand-over is done");
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "gate_abi.h"
 #include "kern/gate.h"
 
@@ -273,15 +273,10 @@ bool flows_may_begin_round(struct flows *f)
 
 static int start_thread(struct flows *f, struct loop *loop, struct err *e)
 {
-	sigset_t all, before;
 	int r = loop_wake_new(loop, tell, f, &f->wake);
 
-	/* Signals are the main thread's: one that came here would break off a look. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (r == 0)
-		r = -pthread_create(&f->thread, NULL, run, f);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+		r = thread_start(&f->thread, NULL, run, f);
 	if (r < 0)
 		return err_set(e, -r, "agents: no thread that ends old connections: %s", strerror(-r));
 	f->has_thread = true;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "ctl/agents.h"
 #include "ctl/events.h"
 
@@ -104,15 +104,10 @@ static void *run(void *ctx)
 static void start(void *ctx)
 {
 	struct openings *o = ctx;
-	sigset_t all, before;
 
 	agents_each(o->agents, add, &o->looking);
 	o->began_ns = clock_boot_ns();
-	/* Signals are the main thread's. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	o->is_looking = !o->looking.no_memory && pthread_create(&o->thread, NULL, run, o) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	o->is_looking = !o->looking.no_memory && thread_start(&o->thread, NULL, run, o) == 0;
 	if (o->is_looking)
 		return;
 	list_done(&o->looking);

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "path/money.h"
 #include "path/money_wire.h"
 #include "spend/replay.h"
@@ -257,7 +258,6 @@ int money_serve_start(int fd, uint32_t owner, struct budget *b, struct ledger *l
 		      struct money_serve **ret)
 {
 	struct money_serve *s = calloc(1, sizeof(*s));
-	sigset_t all, before;
 
 	if (!s)
 		return -ENOMEM;
@@ -267,12 +267,8 @@ int money_serve_start(int fd, uint32_t owner, struct budget *b, struct ledger *l
 		free(s);
 		return -errno;
 	}
-	/* Signals are the main thread's. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	int r = -pthread_create(&s->thread, NULL, serve, s);
+	int r = thread_start(&s->thread, NULL, serve, s);
 
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r < 0) {
 		(void)close(s->stop_fd);
 		free(s);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "kern/gate.h"
 #include "kern/netns.h"
 #include "path/listening.h"
@@ -402,14 +402,8 @@ size_t namespaces_list(struct namespaces *n, struct path_namespace *ret, size_t 
 
 static int run_thread(struct namespaces *n)
 {
-	sigset_t all, before;
+	int r = thread_start(&n->thread, NULL, run, n);
 
-	/* Signals are the main thread's. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	int r = -pthread_create(&n->thread, NULL, run, n);
-
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	n->is_running = r == 0;
 	return r;
 }

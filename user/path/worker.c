@@ -6,7 +6,6 @@
 #include "path/worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "path/shares.h"
 #include "path/conn.h"
 #include "path/exchange.h"
@@ -208,7 +208,6 @@ static void *worker_main(void *arg)
 
 int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e)
 {
-	sigset_t all, before;
 
 	w->path = p;
 	w->options = path_options_of(p);
@@ -222,13 +221,8 @@ int worker_start(struct worker *w, struct path *p, unsigned index, struct err *e
 	atomic_store(&w->turned_ns, clock_boot_ns());
 
 	int r = worker_make_parts(w);
-	if (!r) {
-		/* Signals are the main thread's. */
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &before);
-		r = -pthread_create(&w->thread, NULL, worker_main, w);
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
+	if (!r)
+		r = thread_start(&w->thread, NULL, worker_main, w);
 	if (r) {
 		worker_free_parts(w);
 		return err_set(e, -r, "egress: worker %u: %s", index, strerror(-r));

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "base/jsonw.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "ctl/alert/own.h"
 #include "ctl/records.h"
 #include "ctl/units.h"
@@ -368,7 +368,6 @@ static void *work(void *ctx)
 
 int alerts_start_keeping(struct alerts *a, struct err *e)
 {
-	sigset_t all, old;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < a->neyes; i++)
@@ -378,12 +377,9 @@ int alerts_start_keeping(struct alerts *a, struct err *e)
 					       &a->eyes[i].to[p], e);
 	if (r < 0)
 		return r;
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&a->keeper, NULL, work, a);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&a->keeper, NULL, work, a);
 	a->has_keeper = r == 0;
-	return r ? err_set(e, r, "alerts: no thread: %s", strerror(r)) : 0;
+	return r ? err_set(e, -r, "alerts: no thread: %s", strerror(-r)) : 0;
 }
 
 void alerts_stop_keeping(struct alerts *a)

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "base/jsonw.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "ctl/alert/post.h"
 #include "ctl/config/config.h"
 
@@ -250,20 +250,15 @@ static void *work(void *ctx)
 
 static int start_thread(struct sender *s)
 {
-	sigset_t all, old;
 	pthread_attr_t attr;
 	int r = pthread_attr_init(&attr);
 
 	if (r)
 		return -r;
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	/* Signals are the main loop's. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->thread, &attr, work, s);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&s->thread, &attr, work, s);
 	(void)pthread_attr_destroy(&attr);
-	return -r;
+	return r;
 }
 
 int sender_new(const struct config_alert *c, enum alert_place place, int64_t first_wait_ms, alert_report_fn report, void *ctx,
